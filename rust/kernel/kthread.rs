@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernel threads.
+//!
+//! C header: [`include/linux/kthread.h`](srctree/include/linux/kthread.h)
+
+use core::{
+    cell::UnsafeCell,
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+
+use crate::{
+    bindings,
+    error::from_err_ptr,
+    fmt,
+    oot,
+    prelude::*,
+    types::NotThreadSafe, //
+};
+
+/// The running kernel thread.
+///
+/// # Invariants
+///
+/// The current thread is a kernel thread.
+pub struct Current(NotThreadSafe);
+
+impl Current {
+    /// Whether the thread was asked to end, by [`JoinHandle::stop`] or by dropping the handle.
+    ///
+    /// The thread is woken up when this becomes true, so that it should be part of every condition which
+    /// the thread waits for.
+    #[inline]
+    pub fn should_stop(&self) -> bool {
+        // SAFETY: The current thread is a kernel thread by the type invariant.
+        unsafe { bindings::kthread_should_stop() }
+    }
+}
+
+/// What a thread and the owner of its handle share.
+struct Shared<F, T> {
+    stage: UnsafeCell<Stage<F, T>>,
+}
+
+/// How far a thread has come.
+enum Stage<F, T> {
+    /// It does not run the function yet. The reference to the module of the function is for the thread.
+    New(F, oot::ModuleRef),
+    /// It runs the function.
+    Running,
+    /// The function has returned.
+    Returned(T),
+}
+
+/// The owner of a kernel thread.
+///
+/// Dropping it stops the thread, and drops what its function returns. Must be used and dropped where it
+/// is allowed to sleep.
+///
+/// # Invariants
+///
+/// - `task` is a kernel thread, with a reference to it which this value owns.
+/// - `shared` is what a `KBox<Shared<F, T>>` was turned into, for the type `F` that `reclaim` is for. It
+///   is accessed by the thread until that has ended, and by nobody else.
+#[must_use = "the thread is stopped as soon as the handle is dropped"]
+pub struct JoinHandle<T: Send + 'static> {
+    task: NonNull<bindings::task_struct>,
+    shared: NonNull<c_void>,
+    reclaim: unsafe fn(NonNull<c_void>) -> Option<T>,
+}
+
+// SAFETY: A thread may be stopped by any other; what its function is made of, and returns, is `Send`.
+unsafe impl<T: Send + 'static> Send for JoinHandle<T> {}
+
+// SAFETY: Nothing can be done with a shared reference.
+unsafe impl<T: Send + 'static> Sync for JoinHandle<T> {}
+
+/// Starts a kernel thread with the given name, which runs `f`. Sleeps.
+///
+/// `module` is the module which `f` is part of. It cannot be unloaded while the thread runs.
+///
+/// # Errors
+///
+/// `ENODEV` if the module is being unloaded, `EINTR` if the current thread is being killed, `ENOMEM`.
+pub fn spawn<F, T>(
+    module: &'static ThisModule,
+    name: fmt::Arguments<'_>,
+    f: F,
+) -> Result<JoinHandle<T>>
+where
+    F: FnOnce(&Current) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let module = oot::ModuleRef::new(module)?;
+    let shared = KBox::new(
+        Shared::<F, T> {
+            stage: UnsafeCell::new(Stage::New(f, module)),
+        },
+        GFP_KERNEL,
+    )?;
+    let shared = KBox::into_raw(shared);
+
+    // SAFETY: `thread_callback()` is for these types. `shared` lives until the thread has ended. `%pA` is
+    // replaced by what the `fmt::Arguments` pointed to say, during the call.
+    let task = from_err_ptr(unsafe {
+        bindings::kthread_create_on_node(
+            Some(thread_callback::<F, T>),
+            shared.cast(),
+            bindings::NUMA_NO_NODE,
+            c"%pA".as_char_ptr(),
+            core::ptr::from_ref(&name).cast::<c_void>(),
+        )
+    })
+    .inspect_err(|_| {
+        // SAFETY: The pointer is from `KBox::into_raw()`, and there is no thread to use it.
+        drop(unsafe { KBox::from_raw(shared) });
+    })?;
+
+    // A thread that has not run yet does not end, but one that has may do so at once.
+    //
+    // SAFETY: The thread was just created, and waits to be woken up.
+    unsafe { bindings::get_task_struct(task) };
+    // SAFETY: As above.
+    unsafe { bindings::wake_up_process(task) };
+
+    // INVARIANT: A reference was taken, and `shared` is from a `KBox` of the type that `reclaim` is for.
+    Ok(JoinHandle {
+        // SAFETY: The function does not return null.
+        task: unsafe { NonNull::new_unchecked(task) },
+        // SAFETY: `KBox::into_raw()` does not return null.
+        shared: unsafe { NonNull::new_unchecked(shared) }.cast(),
+        reclaim: reclaim::<F, T>,
+    })
+}
+
+impl<T: Send + 'static> JoinHandle<T> {
+    /// Asks the thread to end, and waits until it has. Sleeps.
+    ///
+    /// Returns what the function of the thread has returned, or [`None`] if it was never run, because
+    /// the thread was stopped before it came to that.
+    pub fn stop(self) -> Option<T> {
+        ManuallyDrop::new(self).stop_internal()
+    }
+
+    /// Stops the thread and takes the handle apart, which must not be used afterwards.
+    fn stop_internal(&mut self) -> Option<T> {
+        // SAFETY: By the type invariant the thread is valid, with a reference that this gives up.
+        unsafe { bindings::kthread_stop_put(self.task.as_ptr()) };
+
+        // SAFETY: By the type invariant this is the function for the type of `shared`, which the thread
+        // does not use any more.
+        unsafe { (self.reclaim)(self.shared) }
+    }
+}
+
+impl<T: Send + 'static> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        self.stop_internal();
+    }
+}
+
+/// Frees what a thread and the owner of its handle have shared, and returns what the thread has.
+///
+/// # Safety
+///
+/// `shared` must be what a `KBox<Shared<F, T>>` was turned into, and not be used by anybody else.
+unsafe fn reclaim<F, T>(shared: NonNull<c_void>) -> Option<T> {
+    // SAFETY: The caller promises that it was turned into this from a `KBox` of the type.
+    let shared = unsafe { KBox::from_raw(shared.as_ptr().cast::<Shared<F, T>>()) };
+
+    match KBox::into_inner(shared).stage.into_inner() {
+        Stage::Returned(result) => Some(result),
+        Stage::New(..) | Stage::Running => None,
+    }
+}
+
+/// # Safety
+///
+/// Called by C only, once in the thread which was created with it, with what was passed there.
+unsafe extern "C" fn thread_callback<F, T>(data: *mut c_void) -> c_int
+where
+    F: FnOnce(&Current) -> T,
+{
+    // SAFETY: `data` is the `Shared<F, T>` which was passed to `kthread_create_on_node()`. The owner of
+    // the handle does not use it before this thread has ended.
+    let stage = unsafe { &mut *(*data.cast::<Shared<F, T>>()).stage.get() };
+    let Stage::New(f, module) = core::mem::replace(stage, Stage::Running) else {
+        return 0;
+    };
+
+    // INVARIANT: This function runs in a kernel thread.
+    *stage = Stage::Returned(f(&Current(NotThreadSafe)));
+
+    // The code of this function may be unloaded as soon as the module is put, so it cannot return.
+    //
+    // SAFETY: The reference is given up to the function, which ends the kernel thread that this is.
+    // Nothing on its stack needs to be dropped.
+    unsafe { bindings::__module_put_and_kthread_exit(module.into_raw(), 0) }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Networking.
+
+pub use kernel::net::*;
+
+mod ethtool;
+pub mod napi;
+pub mod netdevice;
+pub mod page_pool;
+pub mod rtnl;
+pub mod skbuff;
+pub mod stats;

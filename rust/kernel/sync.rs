@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Synchronisation primitives.
+
+pub use kernel::sync::*;
+
+pub mod wait;

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Grants: memory of another domain.
+//!
+//! C header: [`include/xen/grant_table.h`](srctree/include/xen/grant_table.h)
+
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+
+use crate::{
+    bindings,
+    net::skbuff::{
+        SkBuff,
+        Unshared, //
+    },
+    prelude::*,
+    sync::aref::ARef,
+    xen::{
+        xenbus,
+        DomId,
+        PAGE_SIZE, //
+    }, //
+};
+
+/// A grant reference, as another domain published it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ref(pub u32);
+
+/// A ring page of the other end, mapped for reading and writing. Dropping it unmaps.
+///
+/// # Invariants
+///
+/// `address` is a mapping made by `xenbus_map_ring_valloc()` for `xdev`, of one page.
+pub struct RingPage {
+    xdev: ARef<xenbus::Device>,
+    address: NonNull<c_void>,
+}
+
+// SAFETY: The mapping can be used and removed from any task.
+unsafe impl Send for RingPage {}
+
+impl RingPage {
+    /// Maps the page that `gref` grants. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENXIO` when the hypervisor refuses the grant; xenbus has then reported it in the log and in
+    /// xenstore, and the device's state there is Closing.
+    pub fn map(xdev: &xenbus::Device, gref: Ref) -> Result<Self> {
+        let mut gref = gref.0;
+        let mut address = core::ptr::null_mut();
+        // SAFETY: `xdev` is a valid device, `gref` one grant reference, `address` valid for writing.
+        let status =
+            unsafe { bindings::xenbus_map_ring_valloc(xdev.as_raw(), &mut gref, 1, &mut address) };
+        match NonNull::new(address) {
+            // INVARIANT: Just mapped.
+            Some(address) if status == 0 => Ok(Self {
+                xdev: xdev.into(),
+                address,
+            }),
+            _ if status == -(bindings::ENOMEM as c_int) => Err(ENOMEM),
+            // Grant table statuses share the numbers of unrelated errors.
+            _ => Err(ENXIO),
+        }
+    }
+
+    /// Address of the page.
+    pub(super) fn as_ptr(&self) -> *mut c_void {
+        self.address.as_ptr()
+    }
+}
+
+impl Drop for RingPage {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant. Nothing borrows the page any more.
+        unsafe { bindings::xenbus_unmap_ring_vfree(self.xdev.as_raw(), self.address.as_ptr()) };
+    }
+}
+
+/// A stretch of a page of another domain.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    /// Grant of the page.
+    pub gref: Ref,
+    /// Where the stretch begins in the page, in bytes. The hypervisor refuses what leaves the page.
+    pub offset: u16,
+    /// Length in bytes.
+    pub len: u16,
+}
+
+mod private {
+    pub trait Sealed {}
+}
+
+/// A packet that a copy can fill or empty.
+pub trait Buffer: private::Sealed {
+    /// Which way the bytes go.
+    const DIRECTION: Direction;
+
+    /// Length in bytes.
+    fn len(&self) -> usize;
+
+    /// Address and length of each contiguous part of the packet's memory, in order.
+    fn memory(&mut self) -> impl Iterator<Item = (NonNull<u8>, usize)>;
+}
+
+/// Which way the bytes of a [`Buffer`] go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the packet to the other domain.
+    ToGuest,
+    /// From the other domain into the packet.
+    FromGuest,
+}
+
+impl private::Sealed for SkBuff {}
+
+impl Buffer for SkBuff {
+    const DIRECTION: Direction = Direction::ToGuest;
+
+    #[inline]
+    fn len(&self) -> usize {
+        SkBuff::len(self)
+    }
+
+    #[inline]
+    fn memory(&mut self) -> impl Iterator<Item = (NonNull<u8>, usize)> {
+        self.pieces().map(|piece| (piece.addr(), piece.len()))
+    }
+}
+
+impl private::Sealed for Unshared {}
+
+impl Buffer for Unshared {
+    const DIRECTION: Direction = Direction::FromGuest;
+
+    #[inline]
+    fn len(&self) -> usize {
+        SkBuff::len(self)
+    }
+
+    #[inline]
+    fn memory(&mut self) -> impl Iterator<Item = (NonNull<u8>, usize)> {
+        self.pieces_mut().map(|piece| (piece.addr(), piece.len()))
+    }
+}
+
+/// A packet that took part in a copy.
+pub struct Copied<B: Buffer, M> {
+    /// The packet. Copied from another domain, its contents are complete only if nothing failed.
+    pub buffer: B,
+    /// What the caller attached to the packet.
+    pub meta: M,
+    /// One of its operations failed, or the other domain's memory and the packet differ in length.
+    pub failed: bool,
+}
+
+/// Packets on their way between this domain and another one by grant copy, many per hypercall.
+///
+/// The batch owns its packets while operations refer to their memory.
+///
+/// # Invariants
+///
+/// - Every operation refers to memory of a packet in `packets`.
+/// - `owners` has the index in `packets` for every operation.
+pub struct CopyBatch<B: Buffer, M> {
+    domid: DomId,
+    ops: KVVec<bindings::gnttab_copy>,
+    owners: KVVec<u16>,
+    packets: KVVec<Copied<B, M>>,
+    hypercalls: u64,
+}
+
+// SAFETY: The operations hold frame numbers, no pointers; packets and their companions can be sent.
+unsafe impl<B: Buffer + Send, M: Send> Send for CopyBatch<B, M> {}
+
+impl<B: Buffer, M> CopyBatch<B, M> {
+    /// Creates a batch for copies with `domid`, of at most `packets` packets, with at most `ops`
+    /// operations per hypercall.
+    pub fn new(domid: DomId, ops: u16, packets: u16) -> Result<Self> {
+        Ok(Self {
+            domid,
+            ops: KVVec::with_capacity(ops.max(1).into(), GFP_KERNEL)?,
+            owners: KVVec::with_capacity(ops.max(1).into(), GFP_KERNEL)?,
+            packets: KVVec::with_capacity(packets.into(), GFP_KERNEL)?,
+            hypercalls: 0,
+        })
+    }
+
+    /// Tells whether no further packet can be added before [`CopyBatch::submit`].
+    pub fn is_full(&self) -> bool {
+        self.packets.len() == self.packets.capacity()
+    }
+
+    /// Number of packets.
+    pub fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// Tells whether there is no packet.
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Number of copy hypercalls made.
+    pub fn hypercalls(&self) -> u64 {
+        self.hypercalls
+    }
+
+    /// Adds a packet whose bytes go to or come from `segments`, in order. Gives it back when the
+    /// batch is full.
+    pub fn push(
+        &mut self,
+        mut buffer: B,
+        meta: M,
+        segments: impl IntoIterator<Item = Segment>,
+    ) -> Result<(), (B, M)> {
+        if self.is_full() {
+            return Err((buffer, meta));
+        }
+        let owner = self.packets.len();
+        let packet_len = buffer.len();
+        // The memory behind the pieces stays where it is when the handle moves into `packets`.
+        let mut memory = InPages::new(buffer.memory());
+        let mut copied = 0;
+        let mut complete = true;
+        // Of the operations that had to be issued before the packet was complete.
+        let mut failed = false;
+
+        'segments: for segment in segments {
+            let mut offset = segment.offset;
+            let mut left = segment.len;
+            while left > 0 {
+                let Some((address, len)) = memory.next(left) else {
+                    complete = false;
+                    break 'segments;
+                };
+                if self.ops.len() == self.ops.capacity() {
+                    failed |= self.issue(owner);
+                }
+                let op = self.operation(segment.gref, offset, address, len);
+                // Neither fails: there is room for at least one operation.
+                let _ = self.ops.push_within_capacity(op);
+                let _ = self.owners.push_within_capacity(owner as u16);
+                copied += usize::from(len);
+                offset = offset.wrapping_add(len);
+                left -= len;
+            }
+        }
+        complete &= copied == packet_len;
+        drop(memory);
+        // Does not fail: `is_full()` was asked.
+        let _ = self.packets.push_within_capacity(Copied {
+            buffer,
+            meta,
+            failed: failed || !complete,
+        });
+        Ok(())
+    }
+
+    fn operation(
+        &self,
+        gref: Ref,
+        offset: u16,
+        address: NonNull<u8>,
+        len: u16,
+    ) -> bindings::gnttab_copy {
+        let guest = bindings::gnttab_copy_gnttab_copy_ptr {
+            u: bindings::gnttab_copy_gnttab_copy_ptr__bindgen_ty_1 {
+                ref_: ManuallyDrop::new(gref.0),
+            },
+            domid: self.domid.0,
+            offset,
+        };
+        let (local, local_is_gref) = local_pointer(B::DIRECTION, address);
+        let mut flags = 0;
+        let (source, dest) = match B::DIRECTION {
+            Direction::ToGuest => {
+                flags |= bindings::GNTCOPY_dest_gref;
+                if local_is_gref {
+                    flags |= bindings::GNTCOPY_source_gref;
+                }
+                (local, guest)
+            }
+            Direction::FromGuest => {
+                flags |= bindings::GNTCOPY_source_gref;
+                (guest, local)
+            }
+        };
+        bindings::gnttab_copy {
+            source,
+            dest,
+            len,
+            flags: flags as u16,
+            // Replaced by the hypervisor; stays where it gave up half-way.
+            status: bindings::GNTST_general_error as i16,
+        }
+    }
+
+    /// Performs the operations collected so far and marks the packets of those that failed. Returns
+    /// whether one failed of the packet numbered `current`, which is not in the list yet.
+    fn issue(&mut self, current: usize) -> bool {
+        if self.ops.is_empty() {
+            return false;
+        }
+        self.hypercalls += 1;
+        // SAFETY: The operations are initialised, their memory belongs to packets that this batch
+        // or its caller `push()` owns; it is written only for `FromGuest`, where the packet is unshared.
+        // The result is that of the operations, each of which has its own.
+        let _ = unsafe {
+            bindings::HYPERVISOR_grant_table_op(
+                bindings::GNTTABOP_copy,
+                self.ops.as_mut_ptr().cast::<c_void>(),
+                self.ops.len() as c_uint,
+            )
+        };
+        let mut current_failed = false;
+        for (op, owner) in self.ops.iter().zip(self.owners.iter()) {
+            if op.status != bindings::GNTST_okay as i16 {
+                match self.packets.get_mut(usize::from(*owner)) {
+                    Some(packet) => packet.failed = true,
+                    None => current_failed |= usize::from(*owner) == current,
+                }
+            }
+        }
+        // INVARIANT: No operation is left.
+        self.ops.clear();
+        self.owners.clear();
+        current_failed
+    }
+
+    /// Copies everything and returns the packets in the order in which they were added.
+    pub fn submit(&mut self) -> impl Iterator<Item = Copied<B, M>> + '_ {
+        self.issue(usize::MAX);
+        self.packets.drain_all()
+    }
+}
+
+impl<B: Buffer, M> Drop for CopyBatch<B, M> {
+    fn drop(&mut self) {
+        // INVARIANT: Operations go before the packets whose memory they name.
+        self.ops.clear();
+    }
+}
+
+/// This domain's side of an operation and whether it is a grant as well: a page that a third domain
+/// granted and that is mapped here can only be copied from under its grant.
+fn local_pointer(
+    direction: Direction,
+    address: NonNull<u8>,
+) -> (bindings::gnttab_copy_gnttab_copy_ptr, bool) {
+    let address = address.as_ptr().cast::<c_void>();
+    let offset = (address.addr() % PAGE_SIZE) as u16;
+    if let Direction::ToGuest = direction {
+        // SAFETY: Packet data is in the direct map.
+        let page = unsafe { bindings::virt_to_page(address) };
+        // SAFETY: `page` is the valid page of packet data.
+        let foreign = unsafe { bindings::xen_page_foreign(page) };
+        if !foreign.is_null() {
+            // SAFETY: Not null, so it points to the page's owner, which stays while the packet holds
+            // the page.
+            let foreign = unsafe { &*foreign };
+            return (
+                bindings::gnttab_copy_gnttab_copy_ptr {
+                    u: bindings::gnttab_copy_gnttab_copy_ptr__bindgen_ty_1 {
+                        ref_: ManuallyDrop::new(foreign.gref),
+                    },
+                    domid: foreign.domid,
+                    offset,
+                },
+                true,
+            );
+        }
+    }
+    // SAFETY: Packet data is in the direct map.
+    let gmfn = unsafe { bindings::virt_to_gfn(address) };
+    (
+        bindings::gnttab_copy_gnttab_copy_ptr {
+            u: bindings::gnttab_copy_gnttab_copy_ptr__bindgen_ty_1 {
+                gmfn: ManuallyDrop::new(gmfn),
+            },
+            domid: bindings::DOMID_SELF as u16,
+            offset,
+        },
+        false,
+    )
+}
+
+/// Cuts memory into stretches that do not leave a page.
+struct InPages<I> {
+    memory: I,
+    rest: Option<(NonNull<u8>, usize)>,
+}
+
+impl<I: Iterator<Item = (NonNull<u8>, usize)>> InPages<I> {
+    fn new(memory: I) -> Self {
+        Self { memory, rest: None }
+    }
+
+    /// The next stretch, of at most `max` bytes.
+    #[inline]
+    fn next(&mut self, max: u16) -> Option<(NonNull<u8>, u16)> {
+        let (address, len) = match self.rest.take() {
+            Some(rest) => rest,
+            None => self.memory.next()?,
+        };
+        let room = PAGE_SIZE - address.addr().get() % PAGE_SIZE;
+        // At most `max`.
+        let stretch = usize::from(max).min(room).min(len) as u16;
+        let rest = len - usize::from(stretch);
+        if rest > 0 {
+            // SAFETY: `stretch` is less than `len`, so this stays within the memory.
+            let address = unsafe { address.add(stretch.into()) };
+            self.rest = Some((address, rest));
+        }
+        Some((address, stretch))
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The rings of the network protocol.
+//!
+//! Directions are named from the guest: Tx is guest to host. Entries are bytes here; what they mean
+//! is the driver's matter.
+//!
+//! C header: [`include/xen/interface/io/netif.h`](srctree/include/xen/interface/io/netif.h)
+
+use crate::prelude::*;
+use zerocopy_derive::{
+    Immutable,
+    KnownLayout, //
+};
+
+use super::ring;
+
+/// The ring for packets from the guest.
+pub struct Tx;
+
+impl ring::Protocol for Tx {
+    type Slot = [u32; 3];
+    type Request = TxEntry;
+    type Response = TxReply;
+}
+
+/// A slot of the Tx ring as the guest wrote it: `struct xen_netif_tx_request`, or
+/// `struct xen_netif_extra_info`.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct TxEntry(pub [u8; 12]);
+
+/// The answer to a slot of the Tx ring: `struct xen_netif_tx_response`.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct TxReply(pub [u8; 4]);
+
+/// The ring for packets to the guest.
+pub struct Rx;
+
+impl ring::Protocol for Rx {
+    type Slot = [u32; 2];
+    type Request = RxEntry;
+    type Response = RxEntry;
+}
+
+/// A slot of the Rx ring: `struct xen_netif_rx_request`, `struct xen_netif_rx_response`, or
+/// `struct xen_netif_extra_info`.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RxEntry(pub [u8; 8]);

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The backend's end of a shared ring.
+//!
+//! A ring is one page that both domains write. The frontend puts requests, the backend takes them
+//! and puts one response for each into the same ring. All indices run freely over 32 bits and are
+//! reduced to a slot when they are used.
+//!
+//! The other side may write anything at any time. Whatever is read from the page is read once, as
+//! a copy; there is no reference into it. What this side has written it remembers and never reads
+//! back.
+//!
+//! C header: [`include/xen/interface/io/ring.h`](srctree/include/xen/interface/io/ring.h)
+
+use core::{
+    marker::PhantomData,
+    mem::offset_of, //
+};
+
+use crate::{
+    bindings,
+    io::{
+        io_project,
+        io_read,
+        io_write,
+        Io,
+        SysMem, //
+    },
+    prelude::*,
+    xen::{
+        grant,
+        xenbus, //
+    }, //
+};
+
+/// Slots of a ring: the greatest power of two that fits a page, which is 256 for all rings of the
+/// network protocol but the control ring.
+pub const SLOTS: u32 = 256;
+
+/// What a ring carries.
+pub trait Protocol: 'static {
+    /// One slot, as large as the greater of request and response.
+    type Slot: FromBytes + IntoBytes + Copy + 'static;
+    /// What the frontend puts.
+    type Request: FromBytes + IntoBytes + Copy + 'static;
+    /// What the backend puts.
+    type Response: FromBytes + IntoBytes + Copy + 'static;
+}
+
+/// The shared page.
+#[repr(C)]
+struct SharedRing<S> {
+    req_prod: u32,
+    req_event: u32,
+    rsp_prod: u32,
+    rsp_event: u32,
+    pad: [u8; 48],
+    slots: [S; SLOTS as usize],
+}
+
+const _: () = {
+    assert!(offset_of!(SharedRing<u64>, slots) == 64);
+    assert!(size_of::<SharedRing<[u32; 3]>>() <= super::PAGE_SIZE);
+};
+
+/// The frontend's indices make no sense: it claims more requests than the ring holds.
+///
+/// Nothing of the ring can be trusted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overflow;
+
+/// The backend's end of a ring.
+///
+/// Requests are taken in order, responses are put in order; a response becomes visible with
+/// [`BackRing::publish`].
+///
+/// # Invariants
+///
+/// `published <= rsp_prod <= req_cons` and `req_cons - published <= SLOTS`, in wrapping order: no
+/// more responses are put than requests were taken.
+pub struct BackRing<P: Protocol> {
+    page: grant::RingPage,
+    req_cons: u32,
+    rsp_prod: u32,
+    published: u32,
+    _protocol: PhantomData<P>,
+}
+
+impl<P: Protocol> BackRing<P> {
+    /// Maps the frontend's ring page and attaches to it where an earlier backend left off.
+    ///
+    /// # Errors
+    ///
+    /// What [`grant::RingPage::map`] gives; `EIO` when the indices on the page are not those of a
+    /// ring.
+    pub fn attach(xdev: &xenbus::Device, gref: grant::Ref) -> Result<Self> {
+        const { assert!(size_of::<SharedRing<P::Slot>>() <= super::PAGE_SIZE) };
+        const { assert!(size_of::<P::Request>() <= size_of::<P::Slot>()) };
+        const { assert!(size_of::<P::Response>() <= size_of::<P::Slot>()) };
+
+        let page = grant::RingPage::map(xdev, gref)?;
+        let mut ring = Self {
+            page,
+            req_cons: 0,
+            rsp_prod: 0,
+            published: 0,
+            _protocol: PhantomData,
+        };
+        let shared = ring.shared();
+        let rsp_prod = io_read!(shared, .rsp_prod);
+        let req_prod = io_read!(shared, .req_prod);
+        if req_prod.wrapping_sub(rsp_prod) > SLOTS {
+            return Err(EIO);
+        }
+        // INVARIANT: All equal. Every request before `rsp_prod` has its response.
+        ring.req_cons = rsp_prod;
+        ring.rsp_prod = rsp_prod;
+        ring.published = rsp_prod;
+        Ok(ring)
+    }
+
+    fn shared(&self) -> SysMem<'_, SharedRing<P::Slot>> {
+        // SAFETY: The page is mapped, page aligned, as large as `SharedRing` (asserted in
+        // `attach()`), and stays so while `self.page` is borrowed.
+        unsafe { SysMem::new(self.page.as_ptr().cast()) }
+    }
+
+    /// Number of requests that can be taken now.
+    pub fn unconsumed(&self) -> Result<u32, Overflow> {
+        let req_prod = io_read!(self.shared(), .req_prod);
+        if req_prod.wrapping_sub(self.rsp_prod) > SLOTS {
+            return Err(Overflow);
+        }
+        let ready = req_prod.wrapping_sub(self.req_cons);
+        if ready > SLOTS {
+            // It moved back behind what was taken already.
+            return Err(Overflow);
+        }
+        // SAFETY: A barrier: the requests are read after the index that announced them.
+        unsafe { bindings::virt_rmb() };
+        Ok(ready)
+    }
+
+    /// Asks for an event when `wanted` requests are there, counted from the next one, and says
+    /// whether they are there already, in which case no event may come.
+    ///
+    /// `wanted` is at least 1.
+    pub fn request_event(&mut self, wanted: u32) -> Result<bool, Overflow> {
+        if self.unconsumed()? >= wanted {
+            return Ok(true);
+        }
+        let shared = self.shared();
+        io_write!(shared, .req_event, self.req_cons.wrapping_add(wanted));
+        // SAFETY: A barrier: the frontend sees the wish before the index is looked at again. Its own
+        // order is the opposite one, so one of the two sides notices the other.
+        unsafe { bindings::virt_mb() };
+        Ok(self.unconsumed()? >= wanted)
+    }
+
+    /// Copies the request `ahead` places after the next one, which [`BackRing::unconsumed`] must have
+    /// counted: otherwise the frontend's leftovers are read.
+    ///
+    /// The frontend may change it at any time, so nothing may be concluded from one copy for another.
+    #[inline]
+    pub fn peek(&self, ahead: u32) -> P::Request {
+        let index = self.req_cons.wrapping_add(ahead);
+        let slot = io_project!(self.shared(), .slots[build: slot_index(index)]);
+        // SAFETY: `Request` fits in `Slot`, asserted in `attach()`, and slots are aligned for it.
+        unsafe { SysMem::new(slot.as_ptr().cast::<P::Request>()) }.copy_read()
+    }
+
+    /// Takes the next `count` requests, which [`BackRing::unconsumed`] must have counted.
+    #[inline]
+    pub fn consume(&mut self, count: u32) {
+        // INVARIANT: The distance to `rsp_prod` is bounded by the check in `unconsumed()`.
+        self.req_cons = self.req_cons.wrapping_add(count);
+    }
+
+    /// Takes the next request as [`BackRing::consume`] and returns its copy.
+    #[inline]
+    pub fn take(&mut self) -> P::Request {
+        let request = self.peek(0);
+        self.consume(1);
+        request
+    }
+
+    /// Number of requests taken and not answered.
+    #[inline]
+    pub fn owed(&self) -> u32 {
+        self.req_cons.wrapping_sub(self.rsp_prod)
+    }
+
+    /// Puts the response to the oldest request that was not answered. A response beyond the requests
+    /// taken is refused, because it would overwrite a request.
+    #[inline]
+    pub fn respond(&mut self, response: P::Response) {
+        if self.owed() == 0 {
+            crate::pr_warn_once!("response without a request\n");
+            return;
+        }
+        let slot = io_project!(self.shared(), .slots[build: slot_index(self.rsp_prod)]);
+        // SAFETY: `Response` fits in `Slot`, asserted in `attach()`, and slots are aligned for it.
+        unsafe { SysMem::new(slot.as_ptr().cast::<P::Response>()) }.copy_write(response);
+        // INVARIANT: `owed()` was not 0.
+        self.rsp_prod = self.rsp_prod.wrapping_add(1);
+    }
+
+    /// Makes the responses visible to the frontend and tells whether it wants to be notified.
+    #[must_use = "the frontend may sleep until it is notified"]
+    pub fn publish(&mut self) -> bool {
+        let old = self.published;
+        let new = self.rsp_prod;
+        if new == old {
+            return false;
+        }
+        // SAFETY: A barrier: the responses are visible before the index that announces them.
+        unsafe { bindings::virt_wmb() };
+        let shared = self.shared();
+        io_write!(shared, .rsp_prod, new);
+        // SAFETY: A barrier: the index is visible before the frontend's wish is read.
+        unsafe { bindings::virt_mb() };
+        let rsp_event = io_read!(shared, .rsp_event);
+        self.published = new;
+        new.wrapping_sub(rsp_event) < new.wrapping_sub(old)
+    }
+
+    /// Indices for diagnosis: requests produced, taken, event; responses published, put, event.
+    pub fn indices(&self) -> [u32; 6] {
+        let shared = self.shared();
+        [
+            io_read!(shared, .req_prod),
+            self.req_cons,
+            io_read!(shared, .req_event),
+            self.published,
+            self.rsp_prod,
+            io_read!(shared, .rsp_event),
+        ]
+    }
+}
+
+#[inline(always)]
+const fn slot_index(index: u32) -> usize {
+    (index % SLOTS) as usize
+}
