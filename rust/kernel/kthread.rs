@@ -78,12 +78,31 @@ unsafe impl<T: Send + 'static> Sync for JoinHandle<T> {}
 
 /// Starts a kernel thread with the given name, which runs `f`. Sleeps.
 ///
+///
 /// `module` is the module which `f` is part of. It cannot be unloaded while the thread runs.
 ///
 /// # Errors
 ///
 /// `ENODEV` if the module is being unloaded, `EINTR` if the current thread is being killed, `ENOMEM`.
 pub fn spawn<F, T>(
+    module: &'static ThisModule,
+    name: fmt::Arguments<'_>,
+    f: F,
+) -> Result<JoinHandle<T>>
+where
+    F: FnOnce(&Current) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let handle = create(module, name, f)?;
+
+    // SAFETY: The thread is valid by the type invariant, and waits for its first wake-up.
+    unsafe { bindings::wake_up_process(handle.task.as_ptr()) };
+
+    Ok(handle)
+}
+
+/// Creates a kernel thread for [`spawn`], which does not run yet.
+fn create<F, T>(
     module: &'static ThisModule,
     name: fmt::Arguments<'_>,
     f: F,
@@ -117,12 +136,10 @@ where
         drop(unsafe { KBox::from_raw(shared) });
     })?;
 
-    // A thread that has not run yet does not end, but one that has may do so at once.
+    // Once it runs, the thread may end at any time, by itself.
     //
     // SAFETY: The thread was just created, and waits to be woken up.
     unsafe { bindings::get_task_struct(task) };
-    // SAFETY: As above.
-    unsafe { bindings::wake_up_process(task) };
 
     // INVARIANT: A reference was taken, and `shared` is from a `KBox` of the type that `reclaim` is for.
     Ok(JoinHandle {
@@ -197,4 +214,141 @@ where
     // SAFETY: The reference is given up to the function, which ends the kernel thread that this is.
     // Nothing on its stack needs to be dropped.
     unsafe { bindings::__module_put_and_kthread_exit(module.into_raw(), 0) }
+}
+
+#[kunit_tests(xen_netback_rs_kthread)]
+mod tests {
+    use super::*;
+    use crate::{
+        module::this_module,
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            wait::WaitQueue,
+            Arc, //
+        },
+        LocalModule,
+    };
+
+    /// Counts how often it is dropped.
+    struct Witness(Arc<Atomic<usize>>);
+
+    impl Drop for Witness {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn counter() -> Result<Arc<Atomic<usize>>> {
+        Ok(Arc::new(Atomic::new(0), GFP_KERNEL)?)
+    }
+
+    #[test]
+    fn returns_when_asked_to_stop() -> Result {
+        let drops = counter()?;
+        let witness = Witness(drops.clone());
+        let queue = Arc::pin_init(WaitQueue::new(), GFP_KERNEL)?;
+        let started = Arc::new(Atomic::new(false), GFP_KERNEL)?;
+
+        let thread = spawn(this_module::<LocalModule>(), fmt!("xnb-test-{}", 1), {
+            let queue = queue.clone();
+            let started = started.clone();
+            move |current| {
+                started.store(true, Relaxed);
+                queue.wake();
+                queue.wait(|| current.should_stop());
+                witness
+            }
+        })?;
+        assert!(queue.wait_timeout(10_000, || started.load(Relaxed)));
+
+        let witness = thread.stop();
+        assert!(witness.is_some());
+        assert_eq!(drops.load(Relaxed), 0);
+        drop(witness);
+        assert_eq!(drops.load(Relaxed), 1);
+
+        Ok(())
+    }
+
+    #[test]
+    fn result_waits_for_the_owner() -> Result {
+        let queue = Arc::pin_init(WaitQueue::new(), GFP_KERNEL)?;
+        let done = Arc::new(Atomic::new(false), GFP_KERNEL)?;
+
+        let thread = spawn(this_module::<LocalModule>(), fmt!("xnb-test-{}", 2), {
+            let queue = queue.clone();
+            let done = done.clone();
+            move |_| {
+                done.store(true, Relaxed);
+                queue.wake();
+                42
+            }
+        })?;
+        assert!(queue.wait_timeout(10_000, || done.load(Relaxed)));
+        // Long enough for the thread to end.
+        crate::time::delay::fsleep(crate::time::Delta::from_millis(20));
+        assert_eq!(thread.stop(), Some(42));
+
+        Ok(())
+    }
+
+    #[test]
+    fn dropped_result_is_dropped_once() -> Result {
+        let drops = counter()?;
+        let witness = Witness(drops.clone());
+        let queue = Arc::pin_init(WaitQueue::new(), GFP_KERNEL)?;
+        let started = Arc::new(Atomic::new(false), GFP_KERNEL)?;
+
+        let thread = spawn(this_module::<LocalModule>(), fmt!("xnb-test-{}", 3), {
+            let queue = queue.clone();
+            let started = started.clone();
+            move |_| {
+                started.store(true, Relaxed);
+                queue.wake();
+                witness
+            }
+        })?;
+        assert!(queue.wait_timeout(10_000, || started.load(Relaxed)));
+        drop(thread);
+        assert_eq!(drops.load(Relaxed), 1);
+
+        Ok(())
+    }
+
+    #[test]
+    fn never_run() -> Result {
+        let drops = counter()?;
+        let witness = Witness(drops.clone());
+
+        let thread = create(
+            this_module::<LocalModule>(),
+            fmt!("xnb-test-{}", 4),
+            move |_| witness,
+        )?;
+        assert!(thread.stop().is_none());
+        assert_eq!(drops.load(Relaxed), 1);
+
+        Ok(())
+    }
+
+    #[test]
+    fn stopped_at_once() -> Result {
+        let drops = counter()?;
+
+        for i in 0..50 {
+            let witness = Witness(drops.clone());
+            let thread = spawn(
+                this_module::<LocalModule>(),
+                fmt!("xnb-test-{}", i),
+                move |_| witness,
+            )?;
+            drop(thread.stop());
+        }
+        assert_eq!(drops.load(Relaxed), 50);
+
+        Ok(())
+    }
 }

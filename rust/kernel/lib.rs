@@ -12,6 +12,7 @@ pub use kernel::*;
 #[doc(hidden)]
 pub mod bindings;
 pub mod cpu;
+pub mod fixed_vec;
 pub mod kthread;
 pub mod module_param;
 pub mod net;

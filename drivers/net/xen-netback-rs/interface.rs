@@ -3,6 +3,7 @@
 //! The network device `vifX.Y`.
 
 use kernel::{
+    fixed_vec::FixedVec,
     net::{
         netdevice::{
             self,
@@ -106,10 +107,10 @@ impl Link {
 pub(crate) struct Interface {
     xdev: ARef<xenbus::Device>,
     /// One for each transmit queue of the device, connected or not.
-    queues: KVec<Arc<Shared>>,
+    queues: FixedVec<Arc<Shared>>,
     /// The queues that are connected to the guest. Changed under rtnl.
     #[pin]
-    connection: Mutex<KVec<Queue>>,
+    connection: Mutex<Option<FixedVec<Queue>>>,
     #[pin]
     link: SpinLockIrq<Link>,
     /// Whether `link` has a fault, for those who ask often.
@@ -132,9 +133,10 @@ impl Interface {
         name: &CStr,
         queues: u16,
     ) -> Result<netdevice::Registration<Self>> {
-        let mut shared = KVec::with_capacity(queues.into(), GFP_KERNEL)?;
+        let mut shared = FixedVec::new(queues.into())?;
         for index in 0..queues {
-            shared.push(Arc::pin_init(Shared::new(index), GFP_KERNEL)?, GFP_KERNEL)?;
+            // Has room for all.
+            let _ = shared.push(Arc::pin_init(Shared::new(index), GFP_KERNEL)?);
         }
         let hw_features = Features::SG
             | Features::IP_CSUM
@@ -155,7 +157,7 @@ impl Interface {
         let data = try_pin_init!(Self {
             xdev: xdev.into(),
             queues: shared,
-            connection <- new_mutex!(KVec::new()),
+            connection <- new_mutex!(None),
             link <- new_spinlock_irq!(Link::DOWN),
             faulty: Atomic::new(false),
             offloads <- new_spinlock_irq!(Offloads::UNKNOWN),
@@ -172,7 +174,7 @@ impl Interface {
     pub(crate) fn connect(
         dev: &Device<Self>,
         agreement: &Agreement,
-        mut queues: KVec<Queue>,
+        mut queues: FixedVec<Queue>,
     ) -> Result {
         let this = dev.data();
         let count = u16::try_from(queues.len())?;
@@ -198,7 +200,7 @@ impl Interface {
                 queue.up();
             }
         }
-        *this.connection.lock() = queues;
+        *this.connection.lock() = Some(queues);
         dev.wake_all_queues();
         Ok(())
     }
@@ -208,7 +210,7 @@ impl Interface {
         let this = dev.data();
         let queues = {
             let _rtnl = rtnl::lock();
-            core::mem::take(&mut *this.connection.lock())
+            this.connection.lock().take()
         };
         this.change_link(dev, |link| *link = Link::DOWN);
         drop(queues);
@@ -225,7 +227,7 @@ impl Interface {
         self.change_link(dev, |link| {
             link.fault.get_or_insert(fault);
         });
-        for queue in &self.queues {
+        for queue in self.queues.iter() {
             queue.wait.wake();
         }
     }
@@ -257,6 +259,12 @@ impl Interface {
         netdev_info!(dev, "Guest Rx ready\n");
     }
 
+    fn each_connected(&self, f: fn(&mut Queue)) {
+        if let Some(queues) = &mut *self.connection.lock() {
+            queues.iter_mut().for_each(f);
+        }
+    }
+
     fn change_link(&self, dev: &Device<Self>, change: impl FnOnce(&mut Link)) {
         let mut link = self.link.lock();
         change(&mut link);
@@ -274,18 +282,14 @@ impl netdevice::Operations for Interface {
     const STAT_NAMES: &'static [&'static CStr] = Stats::NAMES;
 
     fn open(dev: &Device<Self>) -> Result {
-        for queue in dev.data().connection.lock().iter_mut() {
-            queue.up();
-        }
+        dev.data().each_connected(Queue::up);
         dev.start_all_queues();
         Ok(())
     }
 
     fn stop(dev: &Device<Self>) {
         dev.stop_all_queues();
-        for queue in dev.data().connection.lock().iter_mut() {
-            queue.down();
-        }
+        dev.data().each_connected(Queue::down);
     }
 
     fn start_xmit(dev: &Device<Self>, skb: SkBuff, more: bool) -> TxOutcome {
@@ -300,7 +304,7 @@ impl netdevice::Operations for Interface {
 
     fn stats64(dev: &Device<Self>) -> Stats64 {
         let mut sum = Stats64::default();
-        for queue in &dev.data().queues {
+        for queue in dev.data().queues.iter() {
             let stats = &queue.stats;
             sum.rx_packets = sum.rx_packets.wrapping_add(stats.tx_packets.get());
             sum.rx_bytes = sum.rx_bytes.wrapping_add(stats.tx_bytes.get());
@@ -335,7 +339,7 @@ impl netdevice::Operations for Interface {
 
     fn ethtool_stats(dev: &Device<Self>, out: &mut [u64]) {
         out.fill(0);
-        for queue in &dev.data().queues {
+        for queue in dev.data().queues.iter() {
             let usage = queue.backlog.lock().usage();
             let gauges = [usage.packets as u64, usage.bytes as u64];
             let values = Iterator::chain(queue.stats.values(), gauges);

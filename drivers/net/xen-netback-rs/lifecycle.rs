@@ -148,9 +148,13 @@ impl Lifecycle {
     }
 
     /// The hotplug script is done: the state which was reached meanwhile is published.
+    ///
+    /// Does nothing if nothing waits for the script.
     pub(crate) fn hotplug_connected(&mut self, device: &mut impl Device) {
-        self.hotplug_pending = false;
-        self.publish(device);
+        if self.hotplug_pending {
+            self.hotplug_pending = false;
+            self.publish(device);
+        }
     }
 
     /// Follows the frontend to its state, a number as in xenstore.

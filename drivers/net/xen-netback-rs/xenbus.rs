@@ -6,6 +6,7 @@ use kernel::{
     device,
     device_id::IdArray,
     driver,
+    fixed_vec::FixedVec,
     net::netdevice,
     new_mutex,
     prelude::*,
@@ -347,8 +348,7 @@ impl Actions<'_> {
             Err(bad) => return Err(ConnectError::Key(bad, owned(path)?)),
         };
 
-        let mut queues = KVec::with_capacity(agreement.queues as usize, GFP_KERNEL)
-            .map_err(Error::from)?;
+        let mut queues = FixedVec::new(agreement.queues as usize).map_err(Error::from)?;
         for index in 0..agreement.queues {
             let dir = if agreement.queue_directories() {
                 CString::try_from_fmt(fmt!("{}/queue-{}", &**path, index))?
@@ -362,7 +362,8 @@ impl Actions<'_> {
             // There are as many as the agreement allows.
             let shared = netdev.data().get_ref().queue(index).ok_or(EINVAL)?;
             match Queue::connect(self.frontend, netdev, shared, &keys, &agreement) {
-                Ok(queue) => queues.push(queue, GFP_KERNEL).map_err(Error::from)?,
+                // Has room for all.
+                Ok(queue) => drop(queues.push(queue)),
                 Err(error) => return Err(ConnectError::Queue(error, dir)),
             }
         }

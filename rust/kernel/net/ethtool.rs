@@ -66,7 +66,14 @@ unsafe extern "C" fn get_strings_callback<T: Operations>(
     // this function has returned.
     let data = unsafe { core::slice::from_raw_parts_mut(data, len) };
 
-    for (field, name) in data.chunks_exact_mut(NAME_LEN).zip(T::STAT_NAMES) {
+    store_names(data, T::STAT_NAMES);
+}
+
+/// Stores each name at the start of its field of `data`. Not inlined: a driver that is to have no
+/// checked arithmetic would get it from here.
+#[inline(never)]
+fn store_names(data: &mut [u8], names: &[&CStr]) {
+    for (field, name) in data.chunks_exact_mut(NAME_LEN).zip(names) {
         // The last byte stays 0, so that the name ends within its field.
         let (text, _) = field.split_at_mut(NAME_LEN - 1);
         for (to, &from) in text.iter_mut().zip(name.to_bytes()) {

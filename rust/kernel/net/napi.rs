@@ -218,7 +218,9 @@ impl<P: Poller> Instance<P> {
 
         // SAFETY: The device is valid. The NAPI instance is zeroed, is not moved, and is removed before
         // its memory is freed, or the reference to the device is given up.
-        unsafe { bindings::netif_napi_add(device.as_raw(), napi.napi.get(), Some(poll_callback::<P>)) };
+        unsafe {
+            bindings::netif_napi_add(device.as_raw(), napi.napi.get(), Some(poll_callback::<P>))
+        };
 
         // INVARIANT: A NAPI instance which was just added is disabled.
         Ok(Self {

@@ -231,15 +231,10 @@ impl<T: Operations> Device<T> {
     ///
     /// `EINVAL` if `queues` is 0 or more than [`Device::max_queues`], `ENOMEM`.
     pub fn set_real_queues(&self, _rtnl: &rtnl::Guard, queues: u16) -> Result {
-        // SAFETY: The device is valid by the type invariant, and the lock is held.
-        to_result(unsafe {
-            bindings::netif_set_real_num_tx_queues(self.as_raw(), u32::from(queues))
-        })?;
+        let queues = u32::from(queues);
 
-        // SAFETY: As above.
-        to_result(unsafe {
-            bindings::netif_set_real_num_rx_queues(self.as_raw(), u32::from(queues))
-        })
+        // SAFETY: The device is valid by the type invariant, and the lock is held.
+        to_result(unsafe { bindings::netif_set_real_num_queues(self.as_raw(), queues, queues) })
     }
 
     /// The transmit queue with the given index, of those which the device was created with.

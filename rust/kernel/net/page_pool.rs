@@ -68,13 +68,14 @@ impl PagePool {
             .ok_or(EINVAL)?;
 
         let mut params = bindings::page_pool_params::default();
-        params.__bindgen_anon_1.fast =
-            ManuallyDrop::new(bindings::page_pool_params__bindgen_ty_1_page_pool_params_fast {
+        params.__bindgen_anon_1.fast = ManuallyDrop::new(
+            bindings::page_pool_params__bindgen_ty_1_page_pool_params_fast {
                 order,
                 pool_size: entries,
                 nid: bindings::NUMA_NO_NODE,
                 ..Default::default()
-            });
+            },
+        );
 
         // SAFETY: The parameters are valid for the call: without a device, nothing is mapped for DMA,
         // and without a NAPI instance, nobody but the owner takes pages out of the pool.

@@ -30,6 +30,8 @@ use crate::{
 mod frame;
 mod pieces;
 mod queue;
+#[cfg(CONFIG_KUNIT = "y")]
+mod tests;
 mod unshared;
 
 pub use self::{
@@ -325,8 +327,8 @@ impl SkBuff {
         let fields = self.fields();
 
         // SAFETY:
-        // - The linear part has `headlen()` bytes, which were initialised when they became part of
-        //   the packet.
+        // - The linear part has `headlen()` bytes of memory that C has allocated. They have some
+        //   value even where the packet was not filled.
         // - Owners of clones leave them unchanged as long as they are shared, and whoever could
         //   write to them as the only owner is borrowed.
         unsafe { core::slice::from_raw_parts(fields.data, headlen(fields)) }
@@ -405,11 +407,23 @@ impl SkBuff {
     /// # Errors
     ///
     /// `ENOMEM`; the packet is unchanged then.
+    #[inline]
     pub(super) fn flatten(&mut self) -> Result {
-        let mut nested = false;
         // SAFETY: The shared description lives as long as the buffer; its list does not change while
         // others share it.
-        let mut member = unsafe { (*self.shared_info()).frag_list };
+        let list = unsafe { (*self.shared_info()).frag_list };
+        if list.is_null() {
+            return Ok(());
+        }
+
+        self.flatten_list(list)
+    }
+
+    /// Does what [`SkBuff::flatten`] says for a packet which has the given list of fragments.
+    #[cold]
+    fn flatten_list(&mut self, list: *mut bindings::sk_buff) -> Result {
+        let mut nested = false;
+        let mut member = list;
 
         // SAFETY: Members of the list are valid buffers, which live as long as the list.
         while let Some(fields) = unsafe { member.as_ref() } {

@@ -119,3 +119,117 @@ impl WaitQueue {
         result
     }
 }
+
+#[kunit_tests(xen_netback_rs_wait)]
+mod tests {
+    use super::*;
+    use crate::{
+        kthread,
+        module::this_module,
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            Arc, //
+        },
+        time::{
+            jiffies,
+            msecs_to_jiffies, //
+        },
+        LocalModule,
+    };
+
+    /// Two threads which take turns.
+    #[pin_data]
+    struct Turns {
+        #[pin]
+        queue: WaitQueue,
+        turn: Atomic<usize>,
+    }
+
+    impl Turns {
+        const ROUNDS: usize = 2000;
+
+        /// Waits for each second turn from `first` on, and ends it. Returns how many came.
+        fn play(&self, first: usize) -> usize {
+            for round in 0..Self::ROUNDS {
+                let turn = 2 * round + first;
+                if !self
+                    .queue
+                    .wait_timeout(msecs_to_jiffies(5000), || self.turn.load(Relaxed) == turn)
+                {
+                    return round;
+                }
+                self.turn.store(turn + 1, Relaxed);
+                self.queue.wake();
+            }
+
+            Self::ROUNDS
+        }
+    }
+
+    #[test]
+    fn true_at_once() -> Result {
+        let queue = Arc::pin_init(WaitQueue::new(), GFP_KERNEL)?;
+        let mut calls = 0;
+
+        queue.wait(|| {
+            calls += 1;
+            true
+        });
+        assert_eq!(calls, 1);
+        assert!(queue.wait_timeout(0, || true));
+
+        Ok(())
+    }
+
+    #[test]
+    fn timeout_passes() -> Result {
+        let queue = Arc::pin_init(WaitQueue::new(), GFP_KERNEL)?;
+        let start = jiffies();
+
+        assert!(!queue.wait_timeout(0, || false));
+        assert!(!queue.wait_timeout(msecs_to_jiffies(50), || false));
+        assert!(jiffies().wrapping_sub(start) >= msecs_to_jiffies(50));
+
+        Ok(())
+    }
+
+    #[test]
+    fn condition_counts_when_time_is_up() -> Result {
+        let queue = Arc::pin_init(WaitQueue::new(), GFP_KERNEL)?;
+        let start = jiffies();
+
+        // Becomes true without a wake-up.
+        assert!(queue.wait_timeout(msecs_to_jiffies(30), || {
+            jiffies().wrapping_sub(start) >= msecs_to_jiffies(30)
+        }));
+
+        Ok(())
+    }
+
+    #[test]
+    fn no_wake_up_is_lost() -> Result {
+        let turns = Arc::pin_init(
+            pin_init!(Turns {
+                queue <- WaitQueue::new(),
+                turn: Atomic::new(0),
+            }),
+            GFP_KERNEL,
+        )?;
+
+        let other = kthread::spawn(this_module::<LocalModule>(), fmt!("xnb-test-{}", "turns"), {
+            let turns = turns.clone();
+            move |_| turns.play(1)
+        })?;
+        assert_eq!(turns.play(0), Turns::ROUNDS);
+        assert!(turns
+            .queue
+            .wait_timeout(msecs_to_jiffies(5000), || turns.turn.load(Relaxed)
+                == 2 * Turns::ROUNDS));
+        assert_eq!(other.stop(), Some(Turns::ROUNDS));
+
+        Ok(())
+    }
+}

@@ -116,3 +116,93 @@ unsafe extern "C" fn expired_callback<T: Handler>(timer: *mut bindings::timer_li
 
     this.handler.expired();
 }
+
+#[kunit_tests(xen_netback_rs_timer)]
+mod tests {
+    use super::*;
+    use crate::{
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            wait::WaitQueue,
+            Arc, //
+        },
+        time::msecs_to_jiffies,
+    };
+
+    /// Counts its calls.
+    #[pin_data]
+    struct Calls {
+        #[pin]
+        queue: WaitQueue,
+        count: Atomic<usize>,
+    }
+
+    impl Calls {
+        fn new() -> Result<Arc<Self>> {
+            Arc::pin_init(
+                pin_init!(Self {
+                    queue <- WaitQueue::new(),
+                    count: Atomic::new(0),
+                }),
+                GFP_KERNEL,
+            )
+        }
+
+        fn reaches(&self, count: usize, msecs: u32) -> bool {
+            self.queue
+                .wait_timeout(msecs_to_jiffies(msecs), || self.count.load(Relaxed) >= count)
+        }
+    }
+
+    impl Handler for Arc<Calls> {
+        fn expired(&self) {
+            self.count.fetch_add(1, Relaxed);
+            self.queue.wake();
+        }
+    }
+
+    #[test]
+    fn expires_once_each_time() -> Result {
+        let calls = Calls::new()?;
+        let timer = KBox::pin_init(Timer::new(calls.clone()), GFP_KERNEL)?;
+
+        assert!(!calls.reaches(1, 50));
+        timer.arm(1);
+        assert!(calls.reaches(1, 5000));
+        assert!(!calls.reaches(2, 50));
+        timer.arm(0);
+        assert!(calls.reaches(2, 5000));
+        assert!(!timer.disarm());
+
+        Ok(())
+    }
+
+    #[test]
+    fn armed_again_is_put_off() -> Result {
+        let calls = Calls::new()?;
+        let timer = KBox::pin_init(Timer::new(calls.clone()), GFP_KERNEL)?;
+
+        timer.arm(msecs_to_jiffies(50));
+        timer.arm(msecs_to_jiffies(60_000));
+        assert!(!calls.reaches(1, 200));
+        assert!(timer.disarm());
+        assert!(!timer.disarm());
+
+        Ok(())
+    }
+
+    #[test]
+    fn dropped_does_not_expire() -> Result {
+        let calls = Calls::new()?;
+        let timer = KBox::pin_init(Timer::new(calls.clone()), GFP_KERNEL)?;
+
+        timer.arm(msecs_to_jiffies(50));
+        drop(timer);
+        assert!(!calls.reaches(1, 200));
+
+        Ok(())
+    }
+}

@@ -11,6 +11,7 @@ use core::{
 
 use crate::{
     bindings,
+    fixed_vec::FixedVec,
     net::skbuff::{
         SkBuff,
         Unshared, //
@@ -167,9 +168,9 @@ pub struct Copied<B: Buffer, M> {
 /// - `owners` has the index in `packets` for every operation.
 pub struct CopyBatch<B: Buffer, M> {
     domid: DomId,
-    ops: KVVec<bindings::gnttab_copy>,
-    owners: KVVec<u16>,
-    packets: KVVec<Copied<B, M>>,
+    ops: FixedVec<bindings::gnttab_copy>,
+    owners: FixedVec<u16>,
+    packets: FixedVec<Copied<B, M>>,
     hypercalls: u64,
 }
 
@@ -182,16 +183,16 @@ impl<B: Buffer, M> CopyBatch<B, M> {
     pub fn new(domid: DomId, ops: u16, packets: u16) -> Result<Self> {
         Ok(Self {
             domid,
-            ops: KVVec::with_capacity(ops.max(1).into(), GFP_KERNEL)?,
-            owners: KVVec::with_capacity(ops.max(1).into(), GFP_KERNEL)?,
-            packets: KVVec::with_capacity(packets.into(), GFP_KERNEL)?,
+            ops: FixedVec::new(ops.max(1).into())?,
+            owners: FixedVec::new(ops.max(1).into())?,
+            packets: FixedVec::new(packets.into())?,
             hypercalls: 0,
         })
     }
 
     /// Tells whether no further packet can be added before [`CopyBatch::submit`].
     pub fn is_full(&self) -> bool {
-        self.packets.len() == self.packets.capacity()
+        self.packets.is_full()
     }
 
     /// Number of packets.
@@ -224,7 +225,7 @@ impl<B: Buffer, M> CopyBatch<B, M> {
         let packet_len = buffer.len();
         // The memory behind the pieces stays where it is when the handle moves into `packets`.
         let mut memory = InPages::new(buffer.memory());
-        let mut copied = 0;
+        let mut copied: usize = 0;
         let mut complete = true;
         // Of the operations that had to be issued before the packet was complete.
         let mut failed = false;
@@ -237,22 +238,23 @@ impl<B: Buffer, M> CopyBatch<B, M> {
                     complete = false;
                     break 'segments;
                 };
-                if self.ops.len() == self.ops.capacity() {
+                if self.ops.is_full() {
                     failed |= self.issue(owner);
                 }
                 let op = self.operation(segment.gref, offset, address, len);
                 // Neither fails: there is room for at least one operation.
-                let _ = self.ops.push_within_capacity(op);
-                let _ = self.owners.push_within_capacity(owner as u16);
-                copied += usize::from(len);
+                let _ = self.ops.push(op);
+                let _ = self.owners.push(owner as u16);
+                copied = copied.wrapping_add(len.into());
                 offset = offset.wrapping_add(len);
-                left -= len;
+                // `len` is at most `left`.
+                left = left.wrapping_sub(len);
             }
         }
         complete &= copied == packet_len;
         drop(memory);
         // Does not fail: `is_full()` was asked.
-        let _ = self.packets.push_within_capacity(Copied {
+        let _ = self.packets.push(Copied {
             buffer,
             meta,
             failed: failed || !complete,
@@ -305,7 +307,7 @@ impl<B: Buffer, M> CopyBatch<B, M> {
         if self.ops.is_empty() {
             return false;
         }
-        self.hypercalls += 1;
+        self.hypercalls = self.hypercalls.wrapping_add(1);
         // SAFETY: The operations are initialised, their memory belongs to packets that this batch
         // or its caller `push()` owns; it is written only for `FromGuest`, where the packet is unshared.
         // The result is that of the operations, each of which has its own.
@@ -334,7 +336,7 @@ impl<B: Buffer, M> CopyBatch<B, M> {
     /// Copies everything and returns the packets in the order in which they were added.
     pub fn submit(&mut self) -> impl Iterator<Item = Copied<B, M>> + '_ {
         self.issue(usize::MAX);
-        self.packets.drain_all()
+        self.packets.drain()
     }
 }
 
@@ -406,10 +408,10 @@ impl<I: Iterator<Item = (NonNull<u8>, usize)>> InPages<I> {
             Some(rest) => rest,
             None => self.memory.next()?,
         };
-        let room = PAGE_SIZE - address.addr().get() % PAGE_SIZE;
+        let room = PAGE_SIZE.wrapping_sub(address.addr().get() % PAGE_SIZE);
         // At most `max`.
         let stretch = usize::from(max).min(room).min(len) as u16;
-        let rest = len - usize::from(stretch);
+        let rest = len.wrapping_sub(stretch.into());
         if rest > 0 {
             // SAFETY: `stretch` is less than `len`, so this stays within the memory.
             let address = unsafe { address.add(stretch.into()) };

@@ -299,7 +299,7 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
     pub fn nodename(&self) -> &CStr {
         // SAFETY: By the type invariant; the name is set before the device is registered, and lives in
         // the same allocation.
-        unsafe { CStr::from_char_ptr((*self.as_raw()).nodename) }
+        unsafe { path((*self.as_raw()).nodename) }
     }
 
     /// Publishes this end's state. Sleeps. A failure is reported by the bus.
@@ -353,12 +353,23 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
     }
 }
 
+/// A path that the bus keeps. Not inlined: the length's computation has an overflow check.
+///
+/// # Safety
+///
+/// `path` must point to a string that lives and does not change for `'a`.
+#[inline(never)]
+unsafe fn path<'a>(path: *const c_char) -> &'a CStr {
+    // SAFETY: By this function's contract.
+    unsafe { CStr::from_char_ptr(path) }
+}
+
 /// The details of the other end, which are known while a driver is bound.
 impl Device<device::Bound> {
     /// Path of the other end's directory in xenstore.
     pub fn otherend(&self) -> &CStr {
         // SAFETY: The bus reads the other end's details before probe and frees them after remove.
-        unsafe { CStr::from_char_ptr((*self.as_raw()).otherend) }
+        unsafe { path((*self.as_raw()).otherend) }
     }
 
     /// The other end's domain.

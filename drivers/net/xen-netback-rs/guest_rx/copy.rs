@@ -3,6 +3,7 @@
 //! The producer of the ring to the guest.
 
 use kernel::{
+    fixed_vec::FixedVec,
     net::skbuff::SkBuff,
     prelude::*,
     xen::{
@@ -66,9 +67,9 @@ pub(crate) struct Sent {
 pub(crate) struct Outgoing {
     pub(crate) ring: BackRing<netif::Rx>,
     batch: CopyBatch<SkBuff, usize>,
-    responses: KVVec<Response>,
-    segments: KVVec<Segment>,
-    sent: KVVec<Sent>,
+    responses: FixedVec<Response>,
+    segments: FixedVec<Segment>,
+    sent: FixedVec<Sent>,
 }
 
 impl Outgoing {
@@ -76,9 +77,9 @@ impl Outgoing {
         Ok(Self {
             ring,
             batch: CopyBatch::new(domid, OPS, BATCH)?,
-            responses: KVVec::with_capacity(ring::SLOTS as usize, GFP_KERNEL)?,
-            segments: KVVec::with_capacity(plan::MAX_SLOTS as usize, GFP_KERNEL)?,
-            sent: KVVec::with_capacity(BATCH.into(), GFP_KERNEL)?,
+            responses: FixedVec::new(ring::SLOTS as usize)?,
+            segments: FixedVec::new(plan::MAX_SLOTS as usize)?,
+            sent: FixedVec::new(BATCH.into())?,
         })
     }
 
@@ -105,7 +106,7 @@ impl Outgoing {
             let response = match step {
                 Step::Data(slot) => {
                     // The capacities of both lists are those of a plan and of the ring.
-                    let _ = self.segments.push_within_capacity(Segment {
+                    let _ = self.segments.push(Segment {
                         gref: Ref(request.gref),
                         offset: slot.offset,
                         len: slot.len,
@@ -118,7 +119,7 @@ impl Outgoing {
                 }
                 Step::Extra(entry) => Response::Extra(entry),
             };
-            let _ = self.responses.push_within_capacity(response);
+            let _ = self.responses.push(response);
         }
         let _ = self
             .batch
@@ -128,13 +129,13 @@ impl Outgoing {
     /// Copies and answers everything; returns the packets, and whether the guest wants to be notified.
     pub(crate) fn flush(&mut self) -> (impl Iterator<Item = Sent> + '_, bool) {
         for copied in self.batch.submit() {
-            let _ = self.sent.push_within_capacity(Sent {
+            let _ = self.sent.push(Sent {
                 skb: copied.buffer,
                 charge: copied.meta,
                 copied: !copied.failed,
             });
         }
-        for response in self.responses.drain_all() {
+        for response in self.responses.drain() {
             let entry = match response {
                 Response::Data { id, slot, packet } => {
                     let copied = self.sent.get(packet).is_some_and(|sent| sent.copied);
@@ -145,6 +146,6 @@ impl Outgoing {
             self.ring.respond(netif::RxEntry(entry));
         }
         let notify = self.ring.publish();
-        (self.sent.drain_all(), notify)
+        (self.sent.drain(), notify)
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn allocate<I: Iterator<Item = Segment>>(
     skb.put(linear)?;
 
     let in_fragments = || segments().skip(usize::from(linear > 0));
-    if in_fragments().count() <= skbuff::MAX_FRAGS {
+    if in_fragments().nth(skbuff::MAX_FRAGS).is_none() {
         for segment in in_fragments() {
             skb.add_pool_frag(pool, segment.len.into())?;
         }

@@ -57,7 +57,7 @@ pub(crate) fn verify(claim: Gso, linear: &[u8], len: usize) -> Option<Verified> 
 /// Segments of at most `size` bytes of payload which a packet of `len` bytes is cut into.
 fn segments(len: usize, header_len: usize, size: u16) -> Option<u16> {
     let size = usize::from(size);
-    let payload = len.checked_sub(header_len)?;
+    let payload = len.saturating_sub(header_len);
     if payload == 0 || size < MIN_SIZE {
         return None;
     }

@@ -199,15 +199,13 @@ impl Parsed {
     /// `slots` are those which were parsed.
     pub(crate) fn segments<'a>(&self, slots: &'a [TxSlot]) -> impl Iterator<Item = Segment> + 'a {
         let (first_len, count) = match self.content {
-            Content::Packet(packet) => (packet.first_len, self.more.saturating_add(1)),
+            Content::Packet(packet) => (packet.first_len, self.slots()),
             _ => (0, 0),
         };
         let extras = self.extras;
-        slots
-            .iter()
-            .enumerate()
+        (0..count)
+            .zip(slots)
             .filter(move |(slot, _)| *slot == 0 || *slot > extras)
-            .take(count)
             .map(move |(slot, raw)| {
                 let request = TxRequest::decode(raw);
                 Segment {
@@ -229,17 +227,13 @@ impl Parsed {
         status: TxStatus,
     ) -> impl Iterator<Item = TxReply> + 'a {
         let extras = self.extras;
-        slots
-            .iter()
-            .take(self.slots())
-            .enumerate()
-            .map(move |(slot, raw)| {
-                if slot == 0 || slot > extras {
-                    wire::tx_reply(TxRequest::decode(raw).id, status)
-                } else {
-                    wire::tx_null_reply()
-                }
-            })
+        (0..self.slots()).zip(slots).map(move |(slot, raw)| {
+            if slot == 0 || slot > extras {
+                wire::tx_reply(TxRequest::decode(raw).id, status)
+            } else {
+                wire::tx_null_reply()
+            }
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! The consumer of the ring from the guest.
 
 use kernel::{
+    fixed_vec::FixedVec,
     net::{
         napi::{
             self,
@@ -85,12 +86,12 @@ pub(crate) struct Poller {
     netdev: ARef<netdevice::Device<Interface>>,
     pool: PagePool,
     /// Copies of the requests that a round works on.
-    inbox: KVVec<TxSlot>,
-    chains: KVVec<Chain>,
+    inbox: FixedVec<TxSlot>,
+    chains: FixedVec<Chain>,
     /// The chain's number in `chains` goes with every packet.
     batch: CopyBatch<Unshared, usize>,
     /// Packets that came over, until their requests are answered.
-    arrived: KVVec<(Unshared, Packet)>,
+    arrived: FixedVec<(Unshared, Packet)>,
     /// Packets with more data slots than this behind the first are fatal.
     fatal_slots: u32,
     /// There was work since the last event was acknowledged.
@@ -113,10 +114,10 @@ impl Poller {
             shared,
             netdev,
             pool: PagePool::new(POOL_PAGES, 0)?,
-            inbox: KVVec::from_elem([0; 12], slots, GFP_KERNEL)?,
-            chains: KVVec::with_capacity(batch, GFP_KERNEL)?,
+            inbox: FixedVec::new(slots)?,
+            chains: FixedVec::new(batch)?,
             batch: CopyBatch::new(domid, OPS, BATCH)?,
-            arrived: KVVec::with_capacity(batch, GFP_KERNEL)?,
+            arrived: FixedVec::new(batch)?,
             fatal_slots: params::FATAL_SKB_SLOTS.get(),
             worked: false,
         })
@@ -126,10 +127,12 @@ impl Poller {
     /// `limit`, and than a batch, mean that the ring was seen empty.
     fn round(&mut self, cx: &mut napi::Context<'_>, limit: usize) -> Result<usize, Fault> {
         let ready = self.ring.unconsumed()?;
-        for (ahead, slot) in (0..ready).zip(self.inbox.iter_mut()) {
-            *slot = self.ring.peek(ahead).0;
+        self.inbox.clear();
+        for ahead in 0..ready {
+            // Has room for the whole ring.
+            let _ = self.inbox.push(self.ring.peek(ahead).0);
         }
-        let outcome = self.take_chains(cx, ready as usize, limit);
+        let outcome = self.take_chains(cx, limit);
         let taken = self.chains.len();
         self.copy();
         self.answer();
@@ -137,18 +140,17 @@ impl Poller {
         outcome.map(|()| taken)
     }
 
-    /// Parses the inbox, of which `ready` slots are filled, into chains, and prepares the copies.
+    /// Parses the inbox into chains, and prepares the copies.
     fn take_chains(
         &mut self,
         cx: &mut napi::Context<'_>,
-        ready: usize,
         limit: usize,
     ) -> Result<(), Fault> {
         let mut start: usize = 0;
-        while start < ready && self.chains.len() < limit && !self.batch.is_full() {
-            let slots = self.inbox.get(start..ready).unwrap_or_default();
+        while start < self.inbox.len() && self.chains.len() < limit && !self.chains.is_full() {
+            let slots = self.inbox.get(start..).unwrap_or_default();
             let parsed = parse::parse(slots, self.fatal_slots)?;
-            let status = match self.prepare(cx, start, ready, &parsed) {
+            let status = match self.prepare(cx, start, &parsed) {
                 true => TxStatus::Okay,
                 false => TxStatus::Error,
             };
@@ -157,9 +159,8 @@ impl Poller {
                 parsed,
                 status,
             };
-            if self.chains.push_within_capacity(chain).is_err() {
-                break;
-            }
+            // Is not full: the loop has asked.
+            let _ = self.chains.push(chain);
             start = start.saturating_add(parsed.slots());
         }
         Ok(())
@@ -170,7 +171,6 @@ impl Poller {
         &mut self,
         cx: &mut napi::Context<'_>,
         start: usize,
-        ready: usize,
         parsed: &Parsed,
     ) -> bool {
         let stats = &self.shared.stats;
@@ -189,7 +189,7 @@ impl Poller {
                 return false;
             }
         };
-        let slots = self.inbox.get(start..ready).unwrap_or_default();
+        let slots = self.inbox.get(start..).unwrap_or_default();
         let segments = || parsed.segments(slots);
         let skb = copy::allocate(cx, &mut self.pool, packet.len.into(), segments);
         let pushed = skb.map(|skb| {
@@ -220,9 +220,7 @@ impl Poller {
             match chain.parsed.content {
                 Content::Packet(packet) if !copied.failed => {
                     // The capacity is that of the batch.
-                    let _ = self
-                        .arrived
-                        .push_within_capacity((copied.buffer, packet));
+                    let _ = self.arrived.push((copied.buffer, packet));
                 }
                 _ => {
                     stats.tx_copy_failed.add(1);
@@ -237,7 +235,7 @@ impl Poller {
 
     /// Answers all chains. Nothing of the guest's memory is referred to any more.
     fn answer(&mut self) {
-        for chain in self.chains.drain_all() {
+        for chain in self.chains.drain() {
             let slots = self.inbox.get(chain.start..).unwrap_or_default();
             // At most the size of the ring.
             self.ring.consume(chain.parsed.slots() as u32);
@@ -254,7 +252,7 @@ impl Poller {
     /// Passes the packets to the stack.
     fn deliver(&mut self, cx: &mut napi::Context<'_>) {
         let stats = &self.shared.stats;
-        for (skb, packet) in self.arrived.drain_all() {
+        for (skb, packet) in self.arrived.drain() {
             let len = skb.len();
             match offload::describe(cx, skb, &packet, stats) {
                 Ok(frame) => {

@@ -180,12 +180,7 @@ impl<T: Operations> Registration<T> {
 
         // SAFETY: The device is valid, and has an address of that many bytes.
         unsafe {
-            bindings::dev_addr_mod(
-                dev,
-                0,
-                config.address.as_ptr().cast(),
-                config.address.len(),
-            )
+            bindings::dev_addr_mod(dev, 0, config.address.as_ptr().cast(), config.address.len())
         };
         // SAFETY: The device is valid.
         unsafe { bindings::netif_carrier_off(dev) };

@@ -140,8 +140,10 @@ impl Unshared {
     pub fn linear_mut(&mut self) -> &mut [u8] {
         let len = self.0.headlen();
 
-        // SAFETY: The linear part has `len` initialised bytes, which by the type invariant belong to
-        // the owner alone, who is borrowed exclusively.
+        // SAFETY:
+        // - The linear part has `len` bytes of memory that C has allocated. They have some value even
+        //   where the packet was not filled.
+        // - By the type invariant they belong to the owner alone, who is borrowed exclusively.
         unsafe { core::slice::from_raw_parts_mut(self.0.fields().data, len) }
     }
 
