@@ -132,9 +132,7 @@ impl xenbus::Driver for Netback {
     type Data = Data;
     const ID_TABLE: xenbus::IdTable = &ID_TABLE;
 
-    fn probe<'a>(
-        xdev: &'a xenbus::Device<device::Core<'_>>,
-    ) -> impl PinInit<Data, Error> + 'a {
+    fn probe<'a>(xdev: &'a xenbus::Device<device::Core<'_>>) -> impl PinInit<Data, Error> + 'a {
         pin_init::pin_init_scope(move || {
             let backend = Backend::new(xdev)?;
             let dir = backend.frontend.xdev.nodename();
@@ -300,9 +298,7 @@ impl lifecycle::Device for Actions<'_> {
     }
 
     fn reconfigure(&mut self) {
-        self.frontend
-            .xdev
-            .switch_state(xenbus::State::Reconfigured);
+        self.frontend.xdev.switch_state(xenbus::State::Reconfigured);
     }
 
     fn reject(&mut self, frontend: u32) {
@@ -313,7 +309,7 @@ impl lifecycle::Device for Actions<'_> {
 
     fn online(&mut self) -> bool {
         let value = STORE.read(self.frontend.xdev.nodename(), c"online");
-        value.is_ok_and(|value| &*value != b"0")
+        value.is_ok_and(|value| !matches!(&*value, b"" | b"0"))
     }
 }
 
@@ -420,7 +416,10 @@ fn offer(dir: &CStr, queues: u32) -> Result {
 fn interface_name(xdev: &xenbus::Device<device::Core<'_>>) -> Result<CString> {
     let dir = xdev.nodename();
     let handle = negotiate::handle(|key| read(dir, key)).map_err(|bad| {
-        xdev.report_fatal(EINVAL, fmt!("{}/{} {}", dir, bad.key, bad.problem.describe()));
+        xdev.report_fatal(
+            EINVAL,
+            fmt!("{}/{} {}", dir, bad.key, bad.problem.describe()),
+        );
         EINVAL
     })?;
     CString::try_from_fmt(fmt!("vif{}.{}", xdev.otherend_id(), handle))

@@ -35,6 +35,9 @@ use crate::{
     }, //
 };
 
+#[cfg(CONFIG_KUNIT = "y")]
+mod tests;
+
 /// How far a poll has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {

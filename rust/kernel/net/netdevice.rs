@@ -46,6 +46,8 @@ use crate::{
 
 mod callbacks;
 mod registration;
+#[cfg(CONFIG_KUNIT = "y")]
+pub(super) mod tests;
 
 pub use self::registration::{
     Config,

@@ -31,7 +31,7 @@ mod frame;
 mod pieces;
 mod queue;
 #[cfg(CONFIG_KUNIT = "y")]
-mod tests;
+pub(super) mod tests;
 mod unshared;
 
 pub use self::{

@@ -219,10 +219,14 @@ mod tests {
             GFP_KERNEL,
         )?;
 
-        let other = kthread::spawn(this_module::<LocalModule>(), fmt!("xnb-test-{}", "turns"), {
-            let turns = turns.clone();
-            move |_| turns.play(1)
-        })?;
+        let other = kthread::spawn(
+            this_module::<LocalModule>(),
+            fmt!("xnb-test-{}", "turns"),
+            {
+                let turns = turns.clone();
+                move |_| turns.play(1)
+            },
+        )?;
         assert_eq!(turns.play(0), Turns::ROUNDS);
         assert!(turns
             .queue

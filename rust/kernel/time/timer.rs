@@ -152,8 +152,9 @@ mod tests {
         }
 
         fn reaches(&self, count: usize, msecs: u32) -> bool {
-            self.queue
-                .wait_timeout(msecs_to_jiffies(msecs), || self.count.load(Relaxed) >= count)
+            self.queue.wait_timeout(msecs_to_jiffies(msecs), || {
+                self.count.load(Relaxed) >= count
+            })
         }
     }
 

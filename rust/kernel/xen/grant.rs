@@ -101,7 +101,7 @@ pub trait Buffer: private::Sealed {
     const DIRECTION: Direction;
 
     /// Length in bytes.
-    fn len(&self) -> usize;
+    fn size(&self) -> usize;
 
     /// Address and length of each contiguous part of the packet's memory, in order.
     fn memory(&mut self) -> impl Iterator<Item = (NonNull<u8>, usize)>;
@@ -122,8 +122,8 @@ impl Buffer for SkBuff {
     const DIRECTION: Direction = Direction::ToGuest;
 
     #[inline]
-    fn len(&self) -> usize {
-        SkBuff::len(self)
+    fn size(&self) -> usize {
+        self.len()
     }
 
     #[inline]
@@ -138,8 +138,8 @@ impl Buffer for Unshared {
     const DIRECTION: Direction = Direction::FromGuest;
 
     #[inline]
-    fn len(&self) -> usize {
-        SkBuff::len(self)
+    fn size(&self) -> usize {
+        self.len()
     }
 
     #[inline]
@@ -222,7 +222,7 @@ impl<B: Buffer, M> CopyBatch<B, M> {
             return Err((buffer, meta));
         }
         let owner = self.packets.len();
-        let packet_len = buffer.len();
+        let packet_len = buffer.size();
         // The memory behind the pieces stays where it is when the handle moves into `packets`.
         let mut memory = InPages::new(buffer.memory());
         let mut copied: usize = 0;

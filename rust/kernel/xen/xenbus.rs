@@ -92,9 +92,7 @@ pub trait Driver {
     const ID_TABLE: IdTable;
 
     /// A device appeared whose state is [`State::Initialising`], or which another driver released.
-    fn probe<'a>(
-        xdev: &'a Device<device::Core<'_>>,
-    ) -> impl PinInit<Self::Data, Error> + 'a;
+    fn probe<'a>(xdev: &'a Device<device::Core<'_>>) -> impl PinInit<Self::Data, Error> + 'a;
 
     /// The other end's state may have changed; `None` stands for a state outside the protocol. Runs
     /// in the thread that serves all watches of the system.

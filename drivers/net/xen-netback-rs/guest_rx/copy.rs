@@ -121,9 +121,7 @@ impl Outgoing {
             };
             let _ = self.responses.push(response);
         }
-        let _ = self
-            .batch
-            .push(skb, charge, self.segments.iter().copied());
+        let _ = self.batch.push(skb, charge, self.segments.iter().copied());
     }
 
     /// Copies and answers everything; returns the packets, and whether the guest wants to be notified.

@@ -45,7 +45,11 @@ pub(crate) fn allocate<I: Iterator<Item = Segment>>(
 ) -> Result<Unshared> {
     let mut skb = cx.alloc_skb(ROOM)?;
     let first = segments().next().map_or(0, |segment| segment.len.into());
-    let linear = if first <= LARGEST_LINEAR_SLOT { first } else { 0 };
+    let linear = if first <= LARGEST_LINEAR_SLOT {
+        first
+    } else {
+        0
+    };
     skb.put(linear)?;
 
     let in_fragments = || segments().skip(usize::from(linear > 0));

@@ -118,15 +118,10 @@ pub(crate) struct Segment {
     pub(crate) len: u16,
 }
 
-/// Bytes of the packet which starts in `slot`, as far as the guest tells the truth.
-pub(crate) fn announced_len(slot: &TxSlot) -> u16 {
-    TxRequest::decode(slot).size
-}
-
 /// Parses the first chain of `slots`, which hold what the ring had from there on.
 ///
-/// `fatal_slots` is the number of data slots behind the first from which on a packet is fatal.
-/// A fatal chain consumes nothing.
+/// A packet with more than `fatal_slots` data slots behind the first one is fatal. After an error,
+/// nothing of the chain counts as consumed.
 pub(crate) fn parse(slots: &[TxSlot], fatal_slots: u32) -> Result<Parsed, Fatal> {
     let (first, rest) = slots.split_first().ok_or(Fatal::MissingData)?;
     let first = TxRequest::decode(first);
@@ -202,10 +197,10 @@ impl Parsed {
             Content::Packet(packet) => (packet.first_len, self.slots()),
             _ => (0, 0),
         };
-        let extras = self.extras;
+        let parsed = *self;
         (0..count)
             .zip(slots)
-            .filter(move |(slot, _)| *slot == 0 || *slot > extras)
+            .filter(move |(slot, _)| parsed.is_data(*slot))
             .map(move |(slot, raw)| {
                 let request = TxRequest::decode(raw);
                 Segment {
@@ -226,14 +221,19 @@ impl Parsed {
         slots: &'a [TxSlot],
         status: TxStatus,
     ) -> impl Iterator<Item = TxReply> + 'a {
-        let extras = self.extras;
+        let parsed = *self;
         (0..self.slots()).zip(slots).map(move |(slot, raw)| {
-            if slot == 0 || slot > extras {
+            if parsed.is_data(slot) {
                 wire::tx_reply(TxRequest::decode(raw).id, status)
             } else {
                 wire::tx_null_reply()
             }
         })
+    }
+
+    /// The extra infos lie directly behind the first slot.
+    fn is_data(&self, slot: usize) -> bool {
+        slot == 0 || slot > self.extras
     }
 }
 

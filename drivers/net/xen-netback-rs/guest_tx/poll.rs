@@ -141,11 +141,7 @@ impl Poller {
     }
 
     /// Parses the inbox into chains, and prepares the copies.
-    fn take_chains(
-        &mut self,
-        cx: &mut napi::Context<'_>,
-        limit: usize,
-    ) -> Result<(), Fault> {
+    fn take_chains(&mut self, cx: &mut napi::Context<'_>, limit: usize) -> Result<(), Fault> {
         let mut start: usize = 0;
         while start < self.inbox.len() && self.chains.len() < limit && !self.chains.is_full() {
             let slots = self.inbox.get(start..).unwrap_or_default();
@@ -167,12 +163,7 @@ impl Poller {
     }
 
     /// Prepares the copy of one chain's packet; returns whether there is one.
-    fn prepare(
-        &mut self,
-        cx: &mut napi::Context<'_>,
-        start: usize,
-        parsed: &Parsed,
-    ) -> bool {
+    fn prepare(&mut self, cx: &mut napi::Context<'_>, start: usize, parsed: &Parsed) -> bool {
         let stats = &self.shared.stats;
         let packet = match &parsed.content {
             Content::Packet(packet) => packet,

@@ -2,8 +2,10 @@
 
 //! Tests of socket buffers, and of the pools which their memory comes from.
 
+use crate::prelude::kunit_tests;
+
 #[kunit_tests(xen_netback_rs_skbuff)]
-mod cases {
+pub(in crate::net) mod cases {
     use core::ptr::NonNull;
 
     use crate::{
@@ -37,24 +39,22 @@ mod cases {
     }
 
     /// Tells how many buffers `f` frees.
-    fn frees(f: impl FnOnce()) -> usize {
+    pub(in crate::net) fn frees(f: impl FnOnce()) -> usize {
         let before = FREED.load(Relaxed);
         f();
         FREED.load(Relaxed).wrapping_sub(before)
     }
 
     /// Allocates an empty buffer with room for `room` bytes.
-    fn alloc(room: u32) -> Result<Unshared> {
+    pub(in crate::net) fn alloc(room: u32) -> Result<Unshared> {
         // SAFETY: The arguments are those of an ordinary allocation in a thread.
-        let skb = unsafe {
-            bindings::__alloc_skb(room, bindings::GFP_KERNEL, 0, bindings::NUMA_NO_NODE)
-        };
+        let skb =
+            unsafe { bindings::__alloc_skb(room, bindings::GFP_KERNEL, 0, bindings::NUMA_NO_NODE) };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?;
 
         // SAFETY: The buffer was just allocated, and nobody else has it.
         let fields = unsafe { &mut *skb.as_ptr() };
-        // SAFETY: The buffer is in no list of a socket, so this is the valid variant of the union.
-        unsafe { fields.__bindgen_anon_3.__bindgen_anon_1.destructor = Some(count_free) };
+        fields.__bindgen_anon_3.__bindgen_anon_1.destructor = Some(count_free);
 
         // SAFETY: As above.
         Ok(unsafe { Unshared::from_raw(skb) })
@@ -108,14 +108,14 @@ mod cases {
     }
 
     /// Makes `list` the list of fragments of `skb`.
-    fn set_frag_list(skb: &mut Unshared, list: SkBuff) {
+    fn set_frag_list(skb: &mut SkBuff, list: SkBuff) {
         let len = list.len() as u32;
         let list = list.into_raw();
-        let info = shared_info(skb.0.fields());
+        let info = shared_info(skb.fields());
 
         // SAFETY: The shared description is that of a buffer which nobody shares, and which has no list.
         unsafe { (*info).frag_list = list.as_ptr() };
-        let fields = skb.0.fields_mut();
+        let fields = skb.fields_mut();
         fields.len += len;
         fields.data_len += len;
         fields.truesize += len;
@@ -321,14 +321,14 @@ mod cases {
     #[test]
     fn pieces_of_a_list() -> Result {
         let mut pool = PagePool::new(32, 0)?;
-        let mut skb = filled(&mut pool, 10, &[20], 0)?;
-        let mut second = filled(&mut pool, 0, &[], 0)?.into_skb();
+        let mut skb = filled(&mut pool, 10, &[20], 0)?.into_skb();
+        let mut second = alloc(64)?.into_skb();
         let third = filled(&mut pool, 30, &[40, 50], 30)?.into_skb();
 
         second.fields_mut().__bindgen_anon_1.__bindgen_anon_1.next = third.as_raw();
         let len = third.len() as u32;
         set_frag_list(&mut skb, second);
-        let fields = skb.0.fields_mut();
+        let fields = skb.fields_mut();
         fields.len += len;
         fields.data_len += len;
         // It belongs to the list now.
@@ -341,7 +341,7 @@ mod cases {
         assert_eq!(lens, [10, 20, 30, 40, 50, 0]);
         assert!(counts_from(&skb, 0));
 
-        skb.0.flatten()?;
+        skb.flatten()?;
         assert_eq!(skb.headlen(), 10);
         assert_eq!(frees(|| drop(skb)), 3);
 
@@ -351,16 +351,16 @@ mod cases {
     #[test]
     fn nested_lists_are_flattened() -> Result {
         let mut pool = PagePool::new(32, 0)?;
-        let mut skb = filled(&mut pool, 10, &[20], 0)?;
-        let mut middle = filled(&mut pool, 30, &[], 30)?;
+        let mut skb = filled(&mut pool, 10, &[20], 0)?.into_skb();
+        let mut middle = filled(&mut pool, 30, &[], 30)?.into_skb();
         let inner = filled(&mut pool, 40, &[50], 60)?.into_skb();
 
         set_frag_list(&mut middle, inner);
-        set_frag_list(&mut skb, middle.into_skb());
+        set_frag_list(&mut skb, middle);
         assert_eq!(skb.len(), 150);
         assert!(!counts_from(&skb, 0));
 
-        skb.0.flatten()?;
+        skb.flatten()?;
         assert_eq!((skb.len(), skb.headlen()), (150, 150));
         assert!(counts_from(&skb, 0));
 
