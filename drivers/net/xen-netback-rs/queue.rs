@@ -43,7 +43,10 @@ use kernel::{
             RemotePort,
             Waiter, //
         },
-        grant::Ref,
+        grant::{
+            Ref,
+            RingPage, //
+        },
         ring::BackRing,
         DomId, //
     }, //
@@ -254,9 +257,11 @@ impl Queue {
         agreement: &Agreement,
     ) -> Result<Self, QueueError> {
         let xdev = &frontend.xdev;
-        let tx_ring = BackRing::attach(xdev, Ref(keys.tx_ring_ref))
+        let tx_ring = RingPage::map(xdev, Ref(keys.tx_ring_ref))
+            .and_then(BackRing::attach)
             .map_err(|error| QueueError::Ring("tx-ring-ref", error))?;
-        let rx_ring = BackRing::attach(xdev, Ref(keys.rx_ring_ref))
+        let rx_ring = RingPage::map(xdev, Ref(keys.rx_ring_ref))
+            .and_then(BackRing::attach)
             .map_err(|error| QueueError::Ring("rx-ring-ref", error))?;
 
         let name = CString::try_from_fmt(fmt!("{}-q{}", dev.name(), shared.index))?;

@@ -224,7 +224,12 @@ impl Backend {
     fn check_hotplug(&self) {
         let status = STORE.read(self.frontend.xdev.nodename(), c"hotplug-status");
         if status.is_ok_and(|status| &*status == b"connected") {
-            self.with_life(|cycle, device| cycle.hotplug_connected(device));
+            self.with_life(|cycle, device| {
+                // A fault was published already, and is what the frontend has to see.
+                if !device.netdev.data().is_faulty() {
+                    cycle.hotplug_connected(device);
+                }
+            });
         }
     }
 

@@ -159,8 +159,9 @@ unsafe impl<P: Send> Sync for Napi<P> {}
 impl<P> Napi<P> {
     /// Makes the queue be polled soon, from an interrupt or softirq.
     ///
-    /// If it is being polled, it is polled again afterwards. Does nothing while polling is disabled,
-    /// and after the [`Instance`] is gone.
+    /// If it is being polled, it is polled again afterwards. It is never polled while polling is disabled,
+    /// or after the [`Instance`] is gone; having been scheduled while it was disabled, it may be polled
+    /// once more than necessary later.
     #[inline]
     pub fn schedule(&self) {
         // SAFETY: The NAPI instance was added to a device by the type invariant. Nothing but its

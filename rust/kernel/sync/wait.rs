@@ -149,7 +149,7 @@ mod tests {
     }
 
     impl Turns {
-        const ROUNDS: usize = 2000;
+        const ROUNDS: usize = 200;
 
         /// Waits for each second turn from `first` on, and ends it. Returns how many came.
         fn play(&self, first: usize) -> usize {

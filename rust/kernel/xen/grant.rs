@@ -19,6 +19,7 @@ use crate::{
     prelude::*,
     sync::aref::ARef,
     xen::{
+        ring,
         xenbus,
         DomId,
         PAGE_SIZE, //
@@ -66,9 +67,12 @@ impl RingPage {
             _ => Err(ENXIO),
         }
     }
+}
 
-    /// Address of the page.
-    pub(super) fn as_ptr(&self) -> *mut c_void {
+// SAFETY: By the type invariant a whole page is mapped for reading and writing, at an address that
+// does not change.
+unsafe impl ring::Page for RingPage {
+    fn as_ptr(&self) -> *mut c_void {
         self.address.as_ptr()
     }
 }

@@ -29,9 +29,11 @@ use crate::{
     prelude::*,
     xen::{
         grant,
-        xenbus, //
+        PAGE_SIZE, //
     }, //
 };
+
+mod tests;
 
 /// Slots of a ring: the greatest power of two that fits a page, which is 256 for all rings of the
 /// network protocol but the control ring.
@@ -47,7 +49,18 @@ pub trait Protocol: 'static {
     type Response: FromBytes + IntoBytes + Copy + 'static;
 }
 
-/// The shared page.
+/// A page that is shared with the frontend.
+///
+/// # Safety
+///
+/// `as_ptr()` must always return the same pointer, to memory that is aligned to, and valid for reading
+/// and writing, [`PAGE_SIZE`] bytes as long as the value exists, wherever it is moved.
+pub unsafe trait Page {
+    /// The address of the page.
+    fn as_ptr(&self) -> *mut c_void;
+}
+
+/// The layout of the page.
 #[repr(C)]
 struct SharedRing<S> {
     req_prod: u32,
@@ -60,7 +73,7 @@ struct SharedRing<S> {
 
 const _: () = {
     assert!(offset_of!(SharedRing<u64>, slots) == 64);
-    assert!(size_of::<SharedRing<[u32; 3]>>() <= super::PAGE_SIZE);
+    assert!(size_of::<SharedRing<[u32; 3]>>() <= PAGE_SIZE);
 };
 
 /// The frontend's indices make no sense: it claims more requests than the ring holds.
@@ -78,27 +91,27 @@ pub struct Overflow;
 ///
 /// `published <= rsp_prod <= req_cons` and `req_cons - published <= SLOTS`, in wrapping order: no
 /// more responses are put than requests were taken.
-pub struct BackRing<P: Protocol> {
-    page: grant::RingPage,
+pub struct BackRing<P: Protocol, M: Page = grant::RingPage> {
+    page: M,
     req_cons: u32,
     rsp_prod: u32,
     published: u32,
     _protocol: PhantomData<P>,
 }
 
-impl<P: Protocol> BackRing<P> {
-    /// Maps the frontend's ring page and attaches to it where an earlier backend left off.
+impl<P: Protocol, M: Page> BackRing<P, M> {
+    /// Attaches to the ring on `page` where an earlier backend left off.
     ///
     /// # Errors
     ///
-    /// What [`grant::RingPage::map`] gives; `EIO` when the indices on the page are not those of a
-    /// ring.
-    pub fn attach(xdev: &xenbus::Device, gref: grant::Ref) -> Result<Self> {
-        const { assert!(size_of::<SharedRing<P::Slot>>() <= super::PAGE_SIZE) };
+    /// `EIO` when the indices on the page are not those of a ring.
+    pub fn attach(page: M) -> Result<Self> {
+        const { assert!(size_of::<SharedRing<P::Slot>>() <= PAGE_SIZE) };
         const { assert!(size_of::<P::Request>() <= size_of::<P::Slot>()) };
         const { assert!(size_of::<P::Response>() <= size_of::<P::Slot>()) };
+        const { assert!(align_of::<P::Request>() <= align_of::<P::Slot>()) };
+        const { assert!(align_of::<P::Response>() <= align_of::<P::Slot>()) };
 
-        let page = grant::RingPage::map(xdev, gref)?;
         let mut ring = Self {
             page,
             req_cons: 0,
@@ -120,8 +133,8 @@ impl<P: Protocol> BackRing<P> {
     }
 
     fn shared(&self) -> SysMem<'_, SharedRing<P::Slot>> {
-        // SAFETY: The page is mapped, page aligned, as large as `SharedRing` (asserted in
-        // `attach()`), and stays so while `self.page` is borrowed.
+        // SAFETY: By the contract of `Page`, the memory is as large as `SharedRing` (asserted in
+        // `attach()`) and aligned for it, while `self.page` is borrowed.
         unsafe { SysMem::new(self.page.as_ptr().cast()) }
     }
 

@@ -44,6 +44,9 @@ pub(crate) fn describe<'a>(
         .gso
         .map(|claim| gso::verify(claim, skb.linear(), len).ok_or(EPROTO))
         .transpose()?;
+    if let Some(verified) = verified {
+        skb.make_linear(verified.header_len)?;
+    }
     let mut skb = cx.frame(skb)?;
 
     match (packet.checksum, packet.gso.is_some()) {

@@ -69,8 +69,9 @@ mod cases {
         }
 
         fn reaches(&self, count: usize, msecs: u32) -> bool {
-            self.queue
-                .wait_timeout(msecs_to_jiffies(msecs), || self.count.load(Relaxed) >= count)
+            self.queue.wait_timeout(msecs_to_jiffies(msecs), || {
+                self.count.load(Relaxed) >= count
+            })
         }
     }
 
@@ -111,10 +112,7 @@ mod cases {
         };
 
         assert!(!instance.is_enabled());
-        napi.schedule_from_thread();
-        assert!(!polls.reaches(1, 50));
         assert!(instance.disable().is_none());
-
         assert!(instance.enable(script()).is_none());
         assert!(instance.is_enabled());
         assert!(!polls.reaches(1, 50));
@@ -137,6 +135,29 @@ mod cases {
         // Nothing is left to be polled.
         napi.schedule_from_thread();
         assert!(!polls.reaches(4, 50));
+
+        Ok(())
+    }
+
+    #[test]
+    fn disabled_is_not_polled() -> Result {
+        let (parent, record, polls) = (parent()?, record()?, Polls::new()?);
+        let dev = register(&parent, c"xnbtest%d", &record)?;
+        let mut instance = Instance::<Script>::new(&dev)?;
+        let napi = instance.handle();
+
+        napi.schedule_from_thread();
+        assert!(!polls.reaches(1, 50));
+
+        // What was missed by then does not make it be polled either.
+        instance.enable(Script {
+            polls: polls.clone(),
+            plan: &[],
+            again: None,
+        });
+        assert!(!polls.reaches(1, 50));
+        napi.schedule_from_thread();
+        assert!(polls.reaches(1, 5000));
 
         Ok(())
     }
@@ -241,7 +262,10 @@ mod cases {
             // The checksum over the pseudo header: 2 * 10.0.0.x, protocol 6, 120 bytes.
             let mut sum = [0; 2];
             frame.copy_bits(36, &mut sum).map_err(|_| line!())?;
-            check(u16::from_be_bytes(sum) == 0x0a00 + 0x0a00 + 3 + 6 + 120, line!())?;
+            check(
+                u16::from_be_bytes(sum) == 0x0a00 + 0x0a00 + 3 + 6 + 120,
+                line!(),
+            )?;
             cx.gro_receive(frame);
 
             // No checksum can be completed in what is not understood.

@@ -7,11 +7,9 @@ use crate::prelude::kunit_tests;
 #[kunit_tests(xen_netback_rs_netdevice)]
 pub(in crate::net) mod cases {
     use crate::{
-        bindings,
-        device,
+        bindings, device,
         error::to_result,
-        faux,
-        kthread,
+        faux, kthread,
         module::this_module,
         net::{
             ethtool,
@@ -38,6 +36,7 @@ pub(in crate::net) mod cases {
             stats::Stats64, //
         },
         prelude::*,
+        str::CString,
         sync::{
             aref::ARef,
             atomic::{
@@ -152,7 +151,11 @@ pub(in crate::net) mod cases {
 
     /// Creates the device that network devices belong to.
     pub(in crate::net) fn parent() -> Result<faux::Registration> {
-        faux::Registration::new(c"xen_netback_rs_test", None)
+        // A test that fails leaves its device behind.
+        static NUMBER: Atomic<u32> = Atomic::new(0);
+        let number = NUMBER.fetch_add(1, Relaxed);
+
+        faux::Registration::new(&CString::try_from_fmt(fmt!("xnbtest{number}"))?, None)
     }
 
     /// Registers a device for tests, with four queues.
@@ -223,9 +226,9 @@ pub(in crate::net) mod cases {
     #[test]
     fn life() -> Result {
         let (parent, record) = (parent()?, record()?);
-        let dev = register(&parent, c"xnbtest0", &record)?;
+        let dev = register(&parent, c"xnbtest%d", &record)?;
 
-        assert_eq!(dev.name().as_bytes(), b"xnbtest0");
+        assert!(dev.name().as_bytes().starts_with(b"xnbtest"));
         assert!(!dev.is_running());
         assert!(!dev.carrier_ok());
         dev.carrier_on();
@@ -252,12 +255,10 @@ pub(in crate::net) mod cases {
     #[test]
     fn refused() -> Result {
         let (parent, record) = (parent()?, record()?);
-        let dev = register(&parent, c"xnbtest0", &record)?;
+        let dev = register(&parent, c"xnbtest%d", &record)?;
 
-        assert_eq!(
-            register(&parent, c"xnbtest0", &record).err(),
-            Some(EEXIST)
-        );
+        let name = CString::try_from_fmt(fmt!("{}", dev.name()))?;
+        assert_eq!(register(&parent, &name, &record).err(), Some(EEXIST));
         assert_eq!(record.drops.load(Relaxed), 1);
         assert_eq!(
             register(&parent, c"a_name_that_is_long", &record).err(),
@@ -465,7 +466,8 @@ pub(in crate::net) mod cases {
         // SAFETY: The device is registered.
         assert_eq!(unsafe { count(foreign, set as c_int) }, 3);
         // SAFETY: As above.
-        assert_eq!(unsafe { count(foreign, set as c_int + 1) }, EOPNOTSUPP.to_errno());
+        let other = unsafe { count(foreign, set as c_int + 1) };
+        assert_eq!(other, EOPNOTSUPP.to_errno());
 
         let mut names = [0u8; 3 * 32];
         // SAFETY: The device is registered; there is room for three names.

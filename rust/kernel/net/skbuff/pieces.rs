@@ -17,8 +17,7 @@ use super::{
 };
 use crate::{
     bindings,
-    num::casts::u32_as_usize,
-    page::PAGE_SIZE, //
+    num::casts::u32_as_usize, //
 };
 
 /// A part of a packet which is contiguous in kernel memory, to be read by address.
@@ -27,8 +26,7 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// The memory is valid for reading `len` bytes for the lifetime `'a`; `len` is not 0, except in what
-/// [`Piece::split_at`] returns.
+/// The memory is valid for reading `len` bytes for the lifetime `'a`; `len` is not 0.
 #[derive(Clone, Copy)]
 pub struct Piece<'a> {
     addr: NonNull<u8>,
@@ -49,29 +47,6 @@ impl Piece<'_> {
     pub fn len(&self) -> usize {
         self.len
     }
-
-    /// The position of the first byte within its page.
-    #[inline]
-    pub fn page_offset(&self) -> usize {
-        self.addr.addr().get() % PAGE_SIZE
-    }
-
-    /// Cuts the piece in two, the first of `at` bytes, or of all if there are no more.
-    #[inline]
-    pub fn split_at(self, at: usize) -> (Self, Self) {
-        let at = at.min(self.len);
-        let first = Self { len: at, ..self };
-        // SAFETY: The memory has `len` bytes by the type invariant, and `at` is no more than that.
-        let addr = unsafe { self.addr.add(at) };
-        let second = Self {
-            addr,
-            len: self.len - at,
-            ..self
-        };
-
-        // INVARIANT: Both are parts of this piece.
-        (first, second)
-    }
 }
 
 /// A part of a packet which is contiguous in kernel memory, to be written by address.
@@ -81,7 +56,7 @@ impl Piece<'_> {
 /// # Invariants
 ///
 /// The memory is valid for reading and writing `len` bytes for the lifetime `'a`, and no other value
-/// gives access to it; `len` is not 0, except in what [`PieceMut::split_at`] returns.
+/// gives access to it; `len` is not 0.
 pub struct PieceMut<'a> {
     piece: Piece<'a>,
     exclusive: PhantomData<&'a mut Unshared>,
@@ -99,21 +74,6 @@ impl PieceMut<'_> {
     #[expect(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.piece.len
-    }
-
-    /// The position of the first byte within its page.
-    #[inline]
-    pub fn page_offset(&self) -> usize {
-        self.piece.page_offset()
-    }
-
-    /// Cuts the piece in two, the first of `at` bytes, or of all if there are no more.
-    #[inline]
-    pub fn split_at(self, at: usize) -> (Self, Self) {
-        let (first, second) = self.piece.split_at(at);
-
-        // INVARIANT: The parts do not overlap.
-        (Self::new(first), Self::new(second))
     }
 
     /// Makes a piece writable.

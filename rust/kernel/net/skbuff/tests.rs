@@ -34,6 +34,9 @@ pub(in crate::net) mod cases {
     /// The number of buffers from [`alloc`] which were freed.
     static FREED: Atomic<usize> = Atomic::new(0);
 
+    /// # Safety
+    ///
+    /// Called by C only, when a buffer from [`alloc`] is freed.
     unsafe extern "C" fn count_free(_skb: *mut bindings::sk_buff) {
         FREED.fetch_add(1, Relaxed);
     }
@@ -47,9 +50,9 @@ pub(in crate::net) mod cases {
 
     /// Allocates an empty buffer with room for `room` bytes.
     pub(in crate::net) fn alloc(room: u32) -> Result<Unshared> {
-        // SAFETY: The arguments are those of an ordinary allocation in a thread.
+        // SAFETY: The arguments are those of an ordinary allocation, in any context.
         let skb =
-            unsafe { bindings::__alloc_skb(room, bindings::GFP_KERNEL, 0, bindings::NUMA_NO_NODE) };
+            unsafe { bindings::__alloc_skb(room, bindings::GFP_ATOMIC, 0, bindings::NUMA_NO_NODE) };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?;
 
         // SAFETY: The buffer was just allocated, and nobody else has it.
