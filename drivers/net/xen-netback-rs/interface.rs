@@ -3,6 +3,7 @@
 //! The network device `vifX.Y`.
 
 use kernel::{
+    device,
     fixed_vec::FixedVec,
     net::{
         netdevice::{
@@ -20,7 +21,6 @@ use kernel::{
     new_spinlock_irq,
     prelude::*,
     sync::{
-        aref::ARef,
         atomic::{
             ordering::Relaxed,
             Atomic, //
@@ -29,10 +29,7 @@ use kernel::{
         Mutex,
         SpinLockIrq, //
     },
-    xen::{
-        ring,
-        xenbus, //
-    }, //
+    xen::ring, //
 };
 
 use crate::{
@@ -45,7 +42,8 @@ use crate::{
         Queue,
         Shared, //
     },
-    stats::Stats, //
+    stats::Stats,
+    xenbus::Backend, //
 };
 
 /// What made it impossible to go on serving a guest.
@@ -58,7 +56,8 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    fn describe(self) -> &'static str {
+    /// What the guest did, for the administrator.
+    pub(crate) fn describe(self) -> &'static str {
         match self {
             Fault::Ring => "more requests than the ring holds",
             Fault::Packet(fatal) => fatal.describe(),
@@ -102,10 +101,10 @@ impl Link {
 
 /// The private data of the network device.
 ///
-/// Lock order: rtnl, `connection`, then `link` or the lock of a queue.
+/// Lock order: the life of the backend, rtnl, `connection`, then `link` or the lock of a queue.
 #[pin_data]
 pub(crate) struct Interface {
-    xdev: ARef<xenbus::Device>,
+    backend: Arc<Backend>,
     /// One for each transmit queue of the device, connected or not.
     queues: FixedVec<Arc<Shared>>,
     /// The queues that are connected to the guest. Changed under rtnl.
@@ -129,7 +128,8 @@ impl Interface {
 
     /// Creates the device with room for `queues`.
     pub(crate) fn register(
-        xdev: &xenbus::Device,
+        backend: Arc<Backend>,
+        parent: &device::Device,
         name: &CStr,
         queues: u16,
     ) -> Result<netdevice::Registration<Self>> {
@@ -147,7 +147,7 @@ impl Interface {
         let config = netdevice::Config {
             name,
             queues,
-            parent: xdev.as_ref(),
+            parent,
             address: Self::ADDRESS,
             min_mtu: Self::MIN_MTU,
             max_mtu: Offloads::UNKNOWN.max_mtu(),
@@ -155,7 +155,7 @@ impl Interface {
             hw_features,
         };
         let data = try_pin_init!(Self {
-            xdev: xdev.into(),
+            backend,
             queues: shared,
             connection <- new_mutex!(None),
             link <- new_spinlock_irq!(Link::DOWN),
@@ -174,7 +174,7 @@ impl Interface {
     pub(crate) fn connect(
         dev: &Device<Self>,
         agreement: &Agreement,
-        mut queues: FixedVec<Queue>,
+        queues: FixedVec<Queue>,
     ) -> Result {
         let this = dev.data();
         let count = u16::try_from(queues.len())?;
@@ -184,36 +184,35 @@ impl Interface {
         *this.offloads.lock() = agreement.offloads;
         let max_mtu = agreement.offloads.max_mtu();
         if dev.mtu() > max_mtu {
-            dev.set_mtu(&rtnl, max_mtu)?;
+            // Whoever objects gets packets that the guest refuses.
+            let _ = dev.set_mtu(&rtnl, max_mtu);
         }
         dev.update_features(&rtnl);
 
-        this.change_link(dev, |link| {
-            *link = Link {
-                queues: count.into(),
-                ..Link::DOWN
-            }
-        });
-        for queue in queues.iter_mut() {
-            queue.open();
+        *this.connection.lock() = Some(queues);
+        this.each_connected(|queue| {
+            queue.open(this.get_ref());
             if dev.is_running() {
                 queue.up();
             }
-        }
-        *this.connection.lock() = Some(queues);
+        });
+        this.change_link(dev, |link| link.queues = count.into());
         dev.wake_all_queues();
         Ok(())
     }
 
-    /// Takes the queues out of service.
+    /// Takes the queues out of service, and forgets what went wrong with them.
     pub(crate) fn disconnect(dev: &Device<Self>) {
         let this = dev.data();
         let queues = {
             let _rtnl = rtnl::lock();
+            this.change_link(dev, |link| link.queues = 0);
+            this.each_connected(Queue::down);
             this.connection.lock().take()
         };
-        this.change_link(dev, |link| *link = Link::DOWN);
         drop(queues);
+        // Up to here they could find a fault.
+        this.change_link(dev, |link| *link = Link::DOWN);
     }
 
     /// Whether something went wrong since the guest connected.
@@ -232,19 +231,14 @@ impl Interface {
         }
     }
 
-    /// Reports a fault, once for all queues. Sleeps.
-    pub(crate) fn report_fault(&self) {
-        let unreported = {
+    /// Reports a fault, once for all queues; returns whether that is done. It is not while the device's
+    /// state is being changed, perhaps by somebody who waits for the caller. Sleeps.
+    pub(crate) fn try_report_fault(&self) -> bool {
+        self.backend.try_report(|| {
             let mut link = self.link.lock();
             let reported = core::mem::replace(&mut link.reported, true);
             link.fault.filter(|_| !reported)
-        };
-        if let Some(fault) = unreported {
-            self.xdev.report_fatal(
-                EPROTO,
-                fmt!("guest broke the protocol: {}", fault.describe()),
-            );
-        }
+        })
     }
 
     /// One queue's guest has stopped receiving.
@@ -259,7 +253,7 @@ impl Interface {
         netdev_info!(dev, "Guest Rx ready\n");
     }
 
-    fn each_connected(&self, f: fn(&mut Queue)) {
+    fn each_connected(&self, f: impl FnMut(&mut Queue)) {
         if let Some(queues) = &mut *self.connection.lock() {
             queues.iter_mut().for_each(f);
         }

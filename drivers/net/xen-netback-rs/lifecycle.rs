@@ -32,7 +32,7 @@ pub(crate) trait Device {
     /// Shows `state` to the frontend and the toolstack.
     fn publish(&mut self, state: State);
 
-    /// Reads again what a frontend may change while it is connected, and publishes the state
+    /// Answers a frontend that has changed its details while connected: publishes the state
     /// `Reconfigured`.
     fn reconfigure(&mut self);
 
@@ -102,6 +102,8 @@ pub(crate) struct Lifecycle {
     stale: bool,
     /// Nothing is published until the hotplug script has put the interface in its place.
     hotplug_pending: bool,
+    /// The connection cannot be used any more; `Closing` is published for as long as it exists.
+    broken: bool,
 }
 
 impl Lifecycle {
@@ -110,6 +112,7 @@ impl Lifecycle {
             state: State::Initialising,
             stale: false,
             hotplug_pending: false,
+            broken: false,
         }
     }
 
@@ -141,8 +144,19 @@ impl Lifecycle {
         self.publish(device);
     }
 
+    /// Shows that the connection is broken, which has been reported. It is undone when the frontend
+    /// closes or starts anew.
+    pub(crate) fn break_connection(&mut self, device: &mut impl Device) {
+        if self.is_connected() {
+            self.broken = true;
+            self.hotplug_pending = false;
+            self.stale = true;
+            self.publish(device);
+        }
+    }
+
     /// Gives up a connection after an error which has been reported; the frontend may start anew.
-    pub(crate) fn fail(&mut self, device: &mut impl Device) {
+    fn fail(&mut self, device: &mut impl Device) {
         self.hotplug_pending = false;
         self.go(State::Closing, device);
     }
@@ -176,6 +190,7 @@ impl Lifecycle {
                     return Fate::Unregister;
                 }
             }
+            7 if self.broken => {}
             7 => {
                 device.reconfigure();
                 self.stale = true;
@@ -191,6 +206,7 @@ impl Lifecycle {
     fn enter(&mut self, state: State, device: &mut impl Device) {
         // INVARIANT: Every caller has connected or disconnected before, if the state asks for it.
         self.state = state;
+        self.broken = false;
         self.stale = true;
         self.publish(device);
     }
@@ -198,7 +214,11 @@ impl Lifecycle {
     fn publish(&mut self, device: &mut impl Device) {
         if self.stale && !self.hotplug_pending {
             self.stale = false;
-            device.publish(self.state);
+            device.publish(if self.broken {
+                State::Closing
+            } else {
+                self.state
+            });
         }
     }
 }

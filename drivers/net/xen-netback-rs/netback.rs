@@ -25,6 +25,7 @@
     clippy::unwrap_used
 )]
 
+mod complaints;
 mod guest_rx;
 mod guest_tx;
 mod interface;

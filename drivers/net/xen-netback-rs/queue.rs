@@ -106,15 +106,18 @@ impl Shared {
     pub(crate) fn send(
         &self,
         dev: &netdevice::Device<Interface>,
-        skb: SkBuff,
+        mut skb: SkBuff,
         more: bool,
     ) -> TxOutcome {
+        // Calls into sockets, so it comes before the lock; a packet that goes back to the host is
+        // stamped again.
+        dev.tx_timestamp(&mut skb);
         let deadline = Deadline::after(params::RX_DRAIN_TIMEOUT_MSECS.get());
         let mut backlog = self.backlog.lock();
         let offered = backlog.offer(skb, deadline);
         match &offered {
-            Offered::Queued { stop: false } => {}
-            Offered::Queued { stop: true } => self.stop_host(dev),
+            Offered::Queued { stop: false, .. } => {}
+            Offered::Queued { stop: true, .. } => self.stop_host(dev),
             Offered::Full(_) => {
                 self.stop_host(dev);
                 self.stats.rx_queue_full.add(1);
@@ -125,8 +128,9 @@ impl Shared {
         drop(backlog);
 
         match offered {
-            Offered::Queued { stop } => {
-                if stop || !more {
+            Offered::Queued { first, stop } => {
+                // The first of a burst wakes the thread too, because what follows may never come.
+                if first || stop || !more {
                     self.wait.wake();
                 }
                 TxOutcome::Ok
@@ -251,7 +255,7 @@ impl Queue {
     /// interface is up.
     pub(crate) fn connect(
         frontend: &Frontend,
-        dev: &netdevice::Device<Interface>,
+        dev: &netdevice::Registration<Interface>,
         shared: &Arc<Shared>,
         keys: &QueueKeys,
         agreement: &Agreement,
@@ -291,12 +295,12 @@ impl Queue {
         };
 
         let domid: DomId = frontend.domid;
-        let poller = Poller::new(tx_ring, domid, tx_port, shared.clone(), dev.into())?;
+        let poller = Poller::new(tx_ring, domid, tx_port, shared.clone(), dev)?;
         let worker = Worker::new(
             Outgoing::new(rx_ring, domid)?,
             rx_port,
             shared.clone(),
-            dev.into(),
+            dev.device(),
             agreement.headroom,
             agreement.rx_notify,
         );
@@ -330,15 +334,19 @@ impl Queue {
         }
     }
 
-    /// Lets the host send.
-    pub(crate) fn open(&self) {
-        self.shared.backlog.lock().set_gate(Gate::Open);
+    /// Lets the host send, unless `interface` is faulty.
+    pub(crate) fn open(&self, interface: &Interface) {
+        let mut backlog = self.shared.backlog.lock();
+        // Asked under the lock under which the thread closes the backlog after a fault.
+        if !interface.is_faulty() {
+            backlog.open();
+        }
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
         // The thread drops what waits when it ends, and nothing may come after.
-        self.shared.backlog.lock().set_gate(Gate::Closed);
+        self.shared.backlog.lock().close();
     }
 }

@@ -92,6 +92,8 @@ counters! {
     rx_bytes => c"guest_rx_bytes",
     /// Packets for the guest that waited too long.
     rx_expired => c"guest_rx_expired",
+    /// Packets for the guest that waited when it stalled, disconnected or broke the protocol.
+    rx_purged => c"guest_rx_purged",
     /// Packets for the guest that no number of slots can hold.
     rx_unsendable => c"guest_rx_unsendable",
     /// Packets for the guest that could not be copied.
@@ -120,6 +122,7 @@ impl Stats {
     pub(crate) fn rx_lost(&self) -> u64 {
         [
             &self.rx_expired,
+            &self.rx_purged,
             &self.rx_unsendable,
             &self.rx_copy_failed,
             &self.rx_not_connected,

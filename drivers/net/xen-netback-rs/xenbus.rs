@@ -7,6 +7,7 @@ use kernel::{
     device_id::IdArray,
     driver,
     fixed_vec::FixedVec,
+    fmt,
     net::netdevice,
     new_mutex,
     prelude::*,
@@ -38,7 +39,11 @@ use kernel::{
 };
 
 use crate::{
-    interface::Interface,
+    complaints::Complaints,
+    interface::{
+        Fault,
+        Interface, //
+    },
     lifecycle::{
         self,
         Fate,
@@ -106,7 +111,8 @@ pub(crate) struct Backend {
 
 struct Life {
     cycle: Lifecycle,
-    /// Gone once the driver is unbound.
+    complaints: Complaints,
+    /// Gone once the driver is unbound, and with it the interface's reference to the backend.
     netdev: Option<netdevice::Registration<Interface>>,
 }
 
@@ -183,10 +189,6 @@ impl Backend {
         })?;
 
         let name = interface_name(xdev)?;
-        // In the range of `u16`.
-        let netdev = Interface::register(xdev, &name, queues as u16).inspect_err(|error| {
-            xdev.report_fatal(*error, fmt!("creating the interface {}", &*name));
-        })?;
         let backend = Arc::pin_init(
             try_pin_init!(Self {
                 frontend: Frontend {
@@ -196,11 +198,18 @@ impl Backend {
                 },
                 life <- new_mutex!(Life {
                     cycle: Lifecycle::new(),
-                    netdev: Some(netdev),
+                    complaints: Complaints::new(),
+                    netdev: None,
                 }),
             }),
             GFP_KERNEL,
         )?;
+        // In the range of `u16`.
+        let netdev = Interface::register(backend.clone(), xdev.as_ref(), &name, queues as u16)
+            .inspect_err(|error| {
+                xdev.report_fatal(*error, fmt!("creating the interface {}", &*name));
+            })?;
+        backend.life.lock().netdev = Some(netdev);
         backend.announce(Announcement::Online);
         backend.with_life(|cycle, device| cycle.go(State::InitWait, device));
         Ok(backend)
@@ -224,12 +233,7 @@ impl Backend {
     fn check_hotplug(&self) {
         let status = STORE.read(self.frontend.xdev.nodename(), c"hotplug-status");
         if status.is_ok_and(|status| &*status == b"connected") {
-            self.with_life(|cycle, device| {
-                // A fault was published already, and is what the frontend has to see.
-                if !device.netdev.data().is_faulty() {
-                    cycle.hotplug_connected(device);
-                }
-            });
+            self.with_life(|cycle, device| cycle.hotplug_connected(device));
         }
     }
 
@@ -250,13 +254,35 @@ impl Backend {
 
     /// Runs `f`, unless the driver is unbound.
     fn with_life<T>(&self, f: impl FnOnce(&mut Lifecycle, &mut Actions<'_>) -> T) -> Option<T> {
-        let mut life = self.life.lock();
-        let Life { cycle, netdev } = &mut *life;
+        self.within(&mut self.life.lock(), f)
+    }
+
+    fn within<T>(
+        &self,
+        life: &mut Life,
+        f: impl FnOnce(&mut Lifecycle, &mut Actions<'_>) -> T,
+    ) -> Option<T> {
         let mut actions = Actions {
             frontend: &self.frontend,
-            netdev: netdev.as_ref()?,
+            complaints: &mut life.complaints,
+            netdev: life.netdev.as_ref()?,
         };
-        Some(f(cycle, &mut actions))
+        Some(f(&mut life.cycle, &mut actions))
+    }
+
+    /// Reports the fault that `take` returns, if any; returns whether that is done, which it is not
+    /// while somebody else changes the device's state.
+    pub(crate) fn try_report(&self, take: impl FnOnce() -> Option<Fault>) -> bool {
+        let Some(mut life) = self.life.try_lock() else {
+            return false;
+        };
+        self.within(&mut life, |cycle, device| {
+            if let Some(fault) = take() {
+                device.complain(EPROTO, fmt!("guest error: {}", fault.describe()));
+                cycle.break_connection(device);
+            }
+        });
+        true
     }
 
     /// Tells user space about the network device. The event is not worth failing for.
@@ -274,14 +300,20 @@ impl Backend {
 /// What the life cycle does with a device.
 struct Actions<'a> {
     frontend: &'a Frontend,
+    complaints: &'a mut Complaints,
     netdev: &'a netdevice::Registration<Interface>,
 }
 
 impl lifecycle::Device for Actions<'_> {
     fn connect(&mut self) -> bool {
+        if !self.complaints.allowed() {
+            return false;
+        }
         match self.try_connect() {
             Ok(()) => true,
             Err(error) => {
+                // What was connected of it may have found a fault.
+                Interface::disconnect(self.netdev);
                 self.report(error);
                 false
             }
@@ -307,9 +339,7 @@ impl lifecycle::Device for Actions<'_> {
     }
 
     fn reject(&mut self, frontend: u32) {
-        self.frontend
-            .xdev
-            .report_error(EINVAL, fmt!("saw state {} at frontend", frontend));
+        self.complain(EINVAL, fmt!("saw state {} at frontend", frontend));
     }
 
     fn online(&mut self) -> bool {
@@ -373,24 +403,31 @@ impl Actions<'_> {
     }
 
     /// Reports an error once, in the log and in xenstore.
-    fn report(&self, error: ConnectError) {
-        let xdev = &self.frontend.xdev;
+    fn report(&mut self, error: ConnectError) {
         match error {
-            ConnectError::Key(bad, dir) => xdev.report_error(
-                EINVAL,
-                fmt!("{}/{} {}", &*dir, bad.key, bad.problem.describe()),
-            ),
+            ConnectError::Key(bad, dir) => {
+                let problem = bad.problem.describe();
+                self.complain(EINVAL, fmt!("{}/{} {}", &*dir, bad.key, problem))
+            }
             // The bus has reported what it could not map.
-            ConnectError::Queue(QueueError::Ring(_, ENXIO), _) => {}
+            ConnectError::Queue(QueueError::Ring(_, ENXIO), _) => self.complaints.count(),
             ConnectError::Queue(QueueError::Ring(key, error), dir) => {
-                xdev.report_error(error, fmt!("using the ring of {}/{}", &*dir, key))
+                self.complain(error, fmt!("using the ring of {}/{}", &*dir, key))
             }
             ConnectError::Queue(QueueError::Port(key, error), dir) => {
-                xdev.report_error(error, fmt!("binding the port of {}/{}", &*dir, key))
+                self.complain(error, fmt!("binding the port of {}/{}", &*dir, key))
             }
             ConnectError::Queue(QueueError::Host(error), _) | ConnectError::Host(error) => {
-                xdev.report_error(error, fmt!("connecting to the frontend"))
+                self.complain(error, fmt!("connecting to the frontend"))
             }
+        }
+    }
+
+    /// Reports an error, unless there were too many.
+    fn complain(&mut self, error: Error, message: fmt::Arguments<'_>) {
+        if self.complaints.allowed() {
+            self.complaints.count();
+            self.frontend.xdev.report_error(error, message);
         }
     }
 }

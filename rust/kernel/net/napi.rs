@@ -290,6 +290,15 @@ impl<P: Poller> Drop for Instance<P> {
     }
 }
 
+/// What the end of polling is reported with, after `done` packets: to report the whole of the budget
+/// would mean that polling goes on.
+#[inline]
+fn completed(done: usize, budget: c_int) -> c_int {
+    c_int::try_from(done)
+        .unwrap_or(c_int::MAX)
+        .min(budget.saturating_sub(1))
+}
+
 /// # Safety
 ///
 /// Called by C only, with a NAPI instance inside of a [`Napi<P>`] which is enabled and scheduled, on
@@ -327,8 +336,7 @@ unsafe extern "C" fn poll_callback<P: Poller>(
     match poller.poll(&mut cx) {
         Progress::More => budget,
         Progress::Idle(done) => {
-            // A return value of `budget` would mean that polling goes on.
-            let done = c_int::try_from(done).unwrap_or(c_int::MAX).min(budget - 1);
+            let done = completed(done, budget);
 
             // From here on, another poll may begin elsewhere, so that the poller must not be used.
             //

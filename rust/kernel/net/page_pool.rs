@@ -12,6 +12,10 @@ use core::{
     ptr::NonNull, //
 };
 
+use super::netdevice::{
+    Operations,
+    Registration, //
+};
 use crate::{
     bindings,
     error::from_err_ptr,
@@ -61,6 +65,26 @@ impl PagePool {
     ///
     /// `EINVAL` if there are no pages of that size, `ENOMEM`.
     pub fn new(entries: u32, order: u32) -> Result<Self> {
+        // SAFETY: There is no device.
+        unsafe { Self::create(entries, order, core::ptr::null_mut()) }
+    }
+
+    /// Creates a pool like [`PagePool::new`], whose pages user space sees as those of `dev`.
+    ///
+    /// Pages which are still in use when the device is gone count as the loopback device's.
+    pub fn for_device<T: Operations>(
+        dev: &Registration<T>,
+        entries: u32,
+        order: u32,
+    ) -> Result<Self> {
+        // SAFETY: The device is registered.
+        unsafe { Self::create(entries, order, dev.as_raw()) }
+    }
+
+    /// # Safety
+    ///
+    /// `dev` must be null or point to a device which is registered during the call.
+    unsafe fn create(entries: u32, order: u32, dev: *mut bindings::net_device) -> Result<Self> {
         let frag_max = 1usize
             .checked_shl(order)
             .and_then(|pages| pages.checked_mul(PAGE_SIZE))
@@ -77,8 +101,15 @@ impl PagePool {
             },
         );
 
-        // SAFETY: The parameters are valid for the call: without a device, nothing is mapped for DMA,
-        // and without a NAPI instance, nobody but the owner takes pages out of the pool.
+        params.__bindgen_anon_2.slow =
+            bindings::page_pool_params__bindgen_ty_2_page_pool_params_slow {
+                netdev: dev,
+                ..Default::default()
+            };
+
+        // SAFETY: The parameters are valid for the call: without flags, nothing is mapped for DMA, and
+        // without a NAPI instance, nobody but the owner takes pages out of the pool. The device is
+        // registered, and is replaced by another one when it is unregistered.
         let pool = from_err_ptr(unsafe { bindings::page_pool_create(&params) })?;
 
         // INVARIANT: The pool was created just now.

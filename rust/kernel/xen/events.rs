@@ -3,7 +3,8 @@
 //! Interdomain event channels with late acknowledgement.
 //!
 //! An event masks its channel until it is acknowledged, which happens when the work it announced
-//! is done: a peer that sends events faster than they are served slows down itself only. The
+//! is done, or a bounded part of it: a peer that sends events faster than they are served slows down
+//! itself only. The
 //! kernel delays the acknowledgement of *spurious* events further, so the driver says honestly
 //! whether there was work.
 //!

@@ -236,19 +236,6 @@ impl<P: Protocol, M: Page> BackRing<P, M> {
         self.published = new;
         new.wrapping_sub(rsp_event) < new.wrapping_sub(old)
     }
-
-    /// Indices for diagnosis: requests produced, taken, event; responses published, put, event.
-    pub fn indices(&self) -> [u32; 6] {
-        let shared = self.shared();
-        [
-            io_read!(shared, .req_prod),
-            self.req_cons,
-            io_read!(shared, .req_event),
-            self.published,
-            self.rsp_prod,
-            io_read!(shared, .rsp_event),
-        ]
-    }
 }
 
 #[inline(always)]

@@ -300,7 +300,10 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
         unsafe { path((*self.as_raw()).nodename) }
     }
 
-    /// Publishes this end's state. Sleeps. A failure is reported by the bus.
+    /// Publishes this end's state, unless it is the one published last. Sleeps. A failure is reported by
+    /// the bus.
+    ///
+    /// Of concurrent calls one may be lost, so drivers serialise them.
     pub fn switch_state(&self, state: State) {
         // SAFETY: By the type invariant. The result says no more than what was reported.
         unsafe { bindings::xenbus_switch_state(self.as_raw(), state as u32) };
@@ -410,7 +413,8 @@ impl<Ctx: device::DeviceContext> AsRef<device::Device<Ctx>> for Device<Ctx> {
 
 // SAFETY: A device can be released from any task.
 unsafe impl Send for Device {}
-// SAFETY: Methods on a shared device are serialised by the bus or by xenstore, or read constants.
+// SAFETY: What methods on a shared device access of it is constant, or serialised by xenstore, or the
+// last published state, a word of which concurrent writers make one of their values.
 unsafe impl Sync for Device {}
 // SAFETY: As above.
 unsafe impl Sync for Device<device::Bound> {}

@@ -13,6 +13,8 @@ struct Recorder {
     connects: bool,
     online: bool,
     connected: bool,
+    /// The connection was found broken.
+    broken: bool,
 }
 
 impl Recorder {
@@ -22,6 +24,7 @@ impl Recorder {
             connects: true,
             online: true,
             connected: false,
+            broken: false,
         }
     }
 
@@ -46,15 +49,20 @@ impl Device for Recorder {
     fn disconnect(&mut self) {
         assert!(self.connected, "disconnected without a connection");
         self.connected = false;
+        self.broken = false;
         self.note("disconnect");
     }
 
     fn publish(&mut self, state: State) {
-        assert_eq!(
-            self.connected,
-            state == Connected,
-            "publishes what is not so"
-        );
+        if self.broken {
+            assert_eq!(state, Closing, "a broken connection is shown as one");
+        } else {
+            assert_eq!(
+                self.connected,
+                state == Connected,
+                "publishes what is not so"
+            );
+        }
         self.note((state as u32).to_string());
     }
 
@@ -238,20 +246,51 @@ fn hotplug_holds_back_and_shows_the_last_state() {
     assert_eq!(device.take(), "2", "only a connection waits for the script");
 }
 
+fn break_connection(lifecycle: &mut Lifecycle, device: &mut Recorder) {
+    device.broken = device.connected;
+    lifecycle.break_connection(device);
+}
+
 #[test]
-fn failure_is_shown_at_once() {
+fn broken_connection_is_shown_until_the_frontend_closes() {
+    // Even if the hotplug script is not done, nor ever after.
     let (mut lifecycle, mut device) = device_in(InitWait);
     lifecycle.go(Connected, &mut device);
-    lifecycle.fail(&mut device);
-    assert_eq!(device.take(), "connect disconnect 5");
+    break_connection(&mut lifecycle, &mut device);
+    assert_eq!(device.take(), "connect 5");
+    lifecycle.hotplug_connected(&mut device);
+    let _ = lifecycle.frontend_changed(4, &mut device);
+    let _ = lifecycle.frontend_changed(7, &mut device);
+    assert_eq!(device.take(), "");
+    let _ = lifecycle.frontend_changed(5, &mut device);
+    assert_eq!(device.take(), "disconnect 5");
+    let _ = lifecycle.frontend_changed(6, &mut device);
+    let _ = lifecycle.frontend_changed(1, &mut device);
+    let _ = lifecycle.frontend_changed(4, &mut device);
+    lifecycle.hotplug_connected(&mut device);
+    assert_eq!(device.take(), "6 online? 2 connect 4");
+
+    // Where there is no connection, nothing is broken.
+    let (mut lifecycle, mut device) = device_in(InitWait);
+    break_connection(&mut lifecycle, &mut device);
+    assert_eq!(device.take(), "");
+}
+
+#[test]
+fn failure_is_shown_at_once() {
+    // A state which no frontend goes to, while nothing is published.
+    let (mut lifecycle, mut device) = device_in(InitWait);
+    lifecycle.go(Connected, &mut device);
+    let _ = lifecycle.frontend_changed(2, &mut device);
+    assert_eq!(device.take(), "connect reject 2 disconnect 5");
 
     // Even if the state was reached before, unseen.
     let (mut lifecycle, mut device) = device_in(InitWait);
     lifecycle.go(Connected, &mut device);
     lifecycle.go(Closing, &mut device);
     assert_eq!(device.take(), "connect disconnect");
-    lifecycle.fail(&mut device);
-    assert_eq!(device.take(), "5");
+    let _ = lifecycle.frontend_changed(8, &mut device);
+    assert_eq!(device.take(), "reject 8 5");
 
     let (mut lifecycle, mut device) = device_in(InitWait);
     lifecycle.go(Connected, &mut device);
@@ -289,7 +328,7 @@ fn check(history: &[Event]) {
                 let _ = lifecycle.frontend_changed(4, &mut device);
             }
             Event::Hotplug => lifecycle.hotplug_connected(&mut device),
-            Event::Failure => lifecycle.fail(&mut device),
+            Event::Failure => break_connection(&mut lifecycle, &mut device),
         }
         assert_eq!(lifecycle.is_connected(), device.connected, "{history:?}");
         hotplug_done |= hotplug;

@@ -39,8 +39,8 @@ pub(crate) struct Waiting {
 /// What became of a packet that was offered.
 #[must_use]
 pub(crate) enum Offered {
-    /// It waits; `stop` says to stop the host.
-    Queued { stop: bool },
+    /// It waits, perhaps as the only one; `stop` says to stop the host.
+    Queued { first: bool, stop: bool },
     /// There is no room: the packet goes back to the host, which has to be stopped.
     Full(SkBuff),
     /// The gate is not open: the packet is lost.
@@ -77,9 +77,10 @@ impl Backlog {
             Admission::AcceptAndStop => true,
             Admission::Refuse => return Offered::Full(skb),
         };
+        let first = self.packets.is_empty();
         skb.set_cb(deadline);
         self.packets.push_back(skb);
-        Offered::Queued { stop }
+        Offered::Queued { first, stop }
     }
 
     /// Takes the oldest packet.
@@ -102,8 +103,28 @@ impl Backlog {
         self.packets.is_empty()
     }
 
-    pub(crate) fn set_gate(&mut self, gate: Gate) {
-        self.gate = gate;
+    /// Lets the host in: a guest is connected.
+    pub(crate) fn open(&mut self) {
+        self.gate = Gate::Open;
+    }
+
+    /// Shuts the host out for as long as no other guest is connected.
+    pub(crate) fn close(&mut self) {
+        self.gate = Gate::Closed;
+    }
+
+    /// Shuts the host out until the guest receives again.
+    pub(crate) fn stall(&mut self) {
+        if self.gate == Gate::Open {
+            self.gate = Gate::Stalled;
+        }
+    }
+
+    /// Undoes [`Backlog::stall`].
+    pub(crate) fn recover(&mut self) {
+        if self.gate == Gate::Stalled {
+            self.gate = Gate::Open;
+        }
     }
 
     pub(crate) fn usage(&self) -> Usage {

@@ -9,68 +9,57 @@ use kernel::time::{
 
 /// How a queue's guest receives.
 ///
-/// A guest is slow while its ring lacks the slots of the oldest packet, and has stopped when nothing
+/// A guest is slow while its ring lacks the slots of the oldest packet, and has stalled when nothing
 /// has fitted for the stall timeout, however many packets have expired meanwhile. Without packets
 /// nothing is concluded.
 pub(crate) enum Reception {
     /// The last packet fitted.
     Flowing,
-    /// A packet that needs `slots` does not fit. Counts as stalled after the deadline.
-    Waiting { slots: u32, until: Deadline },
-    /// Nothing has fitted for the stall timeout. Flows again when `slots` are there.
-    Stalled { slots: u32 },
-}
-
-/// A change of [`Reception`] that others have to know of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Change {
-    None,
-    Stalled,
-    Recovered,
+    /// The last packet did not fit. Counts as stalled when the deadline has passed.
+    Slow(Deadline),
+    /// Nothing has fitted for the stall timeout. Flows again when that many slots are there.
+    Stalled(u32),
 }
 
 impl Reception {
-    /// A packet that needs `slots` does not fit now; `timeout` 0 stands for never stalled.
-    pub(crate) fn misses(&mut self, slots: u32, timeout: Msecs) -> Change {
-        match self {
-            Reception::Flowing => {
-                *self = Reception::Waiting {
-                    slots,
-                    until: Deadline::after(timeout),
-                };
-                Change::None
-            }
-            Reception::Waiting { until, .. } if timeout != 0 && until.passed() => {
-                *self = Reception::Stalled { slots };
-                Change::Stalled
-            }
-            Reception::Waiting { slots: needed, .. } | Reception::Stalled { slots: needed } => {
-                *needed = slots;
-                Change::None
-            }
+    /// A packet fits.
+    pub(crate) fn fits(&mut self) {
+        if let Reception::Slow(_) = self {
+            *self = Reception::Flowing;
         }
     }
 
-    /// The ring has `slots`, with or without a packet to fill them.
-    pub(crate) fn sees(&mut self, slots: u32) -> Change {
+    /// A packet that needs `slots` does not fit; `timeout` 0 stands for never stalled. Returns whether
+    /// the guest has stalled with that.
+    #[must_use]
+    pub(crate) fn misses(&mut self, slots: u32, timeout: Msecs) -> bool {
         match self {
-            Reception::Waiting { slots: needed, .. } if slots >= *needed => {
-                *self = Reception::Flowing;
-                Change::None
+            Reception::Flowing => *self = Reception::Slow(Deadline::after(timeout)),
+            Reception::Slow(deadline) if timeout != 0 && deadline.passed() => {
+                *self = Reception::Stalled(slots);
+                return true;
             }
-            Reception::Stalled { slots: needed } if slots >= *needed => {
+            Reception::Slow(_) | Reception::Stalled(_) => {}
+        }
+        false
+    }
+
+    /// The ring has `slots`. Returns whether a stalled guest receives again with that.
+    #[must_use]
+    pub(crate) fn sees(&mut self, slots: u32) -> bool {
+        match self {
+            Reception::Stalled(needed) if slots >= *needed => {
                 *self = Reception::Flowing;
-                Change::Recovered
+                true
             }
-            _ => Change::None,
+            _ => false,
         }
     }
 
     /// Slots that a stalled guest has to offer before anything is given to it again.
     pub(crate) fn stalled_for(&self) -> Option<u32> {
         match self {
-            Reception::Stalled { slots } => Some(*slots),
+            Reception::Stalled(slots) => Some(*slots),
             _ => None,
         }
     }

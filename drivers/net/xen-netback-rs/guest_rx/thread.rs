@@ -29,20 +29,14 @@ use kernel::{
 };
 
 use super::{
-    backlog::{
-        Gate,
-        Waiting, //
-    },
+    backlog::Waiting,
     copy::Outgoing,
     plan::{
         Headroom,
         Packet,
         Plan, //
     },
-    stall::{
-        Change,
-        Reception, //
-    }, //
+    stall::Reception, //
 };
 use crate::{
     interface::Interface,
@@ -59,6 +53,9 @@ use crate::{
 /// milliseconds.
 const POLL: Msecs = 30;
 
+/// How long to wait for another attempt to report a fault, in milliseconds.
+const REPORT_PAUSE: Msecs = 10;
+
 /// What the thread owns of a queue.
 pub(crate) struct Worker {
     outgoing: Outgoing,
@@ -71,8 +68,6 @@ pub(crate) struct Worker {
     /// The oldest packet, with the plan by which it will be sent.
     head: Option<(Waiting, Plan)>,
     reception: Reception,
-    /// There was work since the last event was acknowledged.
-    worked: bool,
 }
 
 impl Worker {
@@ -93,7 +88,6 @@ impl Worker {
             notifies,
             head: None,
             reception: Reception::Flowing,
-            worked: false,
         }
     }
 
@@ -101,10 +95,7 @@ impl Worker {
     pub(crate) fn run(mut self, thread: &kthread::Current) {
         while !thread.should_stop() {
             if self.netdev.data().is_faulty() {
-                self.netdev.data().report_fault();
-                self.shared.backlog.lock().set_gate(Gate::Closed);
-                self.purge();
-                self.shared.wait.wait(|| thread.should_stop());
+                self.end(thread);
             } else if let Err(overflow) = self.serve() {
                 self.netdev.data().raise(&self.netdev, overflow.into());
             } else {
@@ -114,38 +105,53 @@ impl Worker {
         self.purge();
     }
 
+    /// Serves the guest no more because of a fault, and has that reported.
+    fn end(&mut self, thread: &kthread::Current) {
+        self.shared.backlog.lock().close();
+        self.purge();
+        while !thread.should_stop() && !self.netdev.data().try_report_fault() {
+            let pause = msecs_to_jiffies(REPORT_PAUSE);
+            self.shared
+                .wait
+                .wait_timeout(pause, || thread.should_stop());
+        }
+        self.shared.wait.wait(|| thread.should_stop());
+    }
+
     /// Sends what the ring has slots for, and drops what is too old.
     fn serve(&mut self) -> Result<(), Overflow> {
-        loop {
-            let mut slots = self.outgoing.ring.unconsumed()?;
-            let change = self.reception.sees(slots);
-            self.apply(change);
+        while !self.netdev.data().is_faulty() {
+            let slots = self.outgoing.ring.unconsumed()?;
+            if self.reception.sees(slots) {
+                self.recover();
+            }
             if self.reception.stalled_for().is_none() {
-                slots = self.fill(slots);
+                self.fill(slots);
             }
             if self.outgoing.is_empty() {
-                self.miss(slots);
-                return Ok(());
+                break;
             }
             self.flush();
             task::cond_resched();
         }
+        Ok(())
     }
 
-    /// Adds packets to the batch while they fit into `slots`; returns how many are left.
-    fn fill(&mut self, mut slots: u32) -> u32 {
+    /// Adds packets to the batch while they fit into `slots`.
+    fn fill(&mut self, mut slots: u32) {
         while !self.outgoing.is_full() {
             let Some((waiting, plan)) = self.next() else {
-                break;
+                return;
             };
             let Some(left) = slots.checked_sub(plan.slots()) else {
                 self.head = Some((waiting, plan));
-                break;
+                self.miss(plan.slots());
+                return;
             };
             slots = left;
+            self.reception.fits();
             self.outgoing.add(waiting.skb, waiting.charge, &plan);
         }
-        slots
     }
 
     /// Takes the oldest packet that is not too old and can be sent at all.
@@ -224,39 +230,29 @@ impl Worker {
             .rx_copy_calls
             .add(self.outgoing.hypercalls().wrapping_sub(calls));
         self.release(charge);
-        self.worked = true;
+        // An event that announced these requests has done its work.
+        self.port.finish(Waiter::Send, true);
     }
 
-    /// The oldest packet does not fit into `slots`, or there is none.
+    /// The oldest packet, which needs `slots`, does not fit.
     fn miss(&mut self, slots: u32) {
-        if let Some((_, plan)) = &self.head {
-            let needed = plan.slots();
-            if slots < needed {
-                let timeout = if self.notifies {
-                    params::RX_STALL_TIMEOUT_MSECS.get()
-                } else {
-                    0
-                };
-                let change = self.reception.misses(needed, timeout);
-                self.apply(change);
-            }
+        // Of a frontend that does not tell about new requests, little can be concluded.
+        let timeout = match self.notifies {
+            true => params::RX_STALL_TIMEOUT_MSECS.get(),
+            false => 0,
+        };
+        if self.reception.misses(slots, timeout) {
+            self.shared.stats.rx_stalls.add(1);
+            self.shared.backlog.lock().stall();
+            self.purge();
+            self.netdev.data().queue_stalled(&self.netdev);
         }
     }
 
-    fn apply(&mut self, change: Change) {
-        match change {
-            Change::None => {}
-            Change::Stalled => {
-                self.shared.stats.rx_stalls.add(1);
-                self.shared.backlog.lock().set_gate(Gate::Stalled);
-                self.purge();
-                self.netdev.data().queue_stalled(&self.netdev);
-            }
-            Change::Recovered => {
-                self.shared.backlog.lock().set_gate(Gate::Open);
-                self.netdev.data().queue_recovered(&self.netdev);
-            }
-        }
+    /// The guest, which had stalled, receives again.
+    fn recover(&mut self) {
+        self.shared.backlog.lock().recover();
+        self.netdev.data().queue_recovered(&self.netdev);
     }
 
     /// Sleeps until there may be something to do.
@@ -269,13 +265,13 @@ impl Worker {
             netdev,
             head,
             reception,
-            worked,
             ..
         } = self;
         let slots = match head {
             Some((_, plan)) => Some(plan.slots()),
             None => reception.stalled_for(),
         };
+        let mut announced = false;
         shared.expect_event(slots.is_some());
         shared.wait.wait_timeout(timeout, || {
             if thread.should_stop() || netdev.data().is_faulty() {
@@ -287,14 +283,14 @@ impl Worker {
                 }
             }
             // An error is found again, and dealt with, by whoever looks next.
-            let ready = slots.is_some_and(|slots| outgoing.ring.request_event(slots) != Ok(false));
-            if !ready {
-                port.finish(Waiter::Send, core::mem::take(worked));
+            announced = slots.is_some_and(|slots| outgoing.ring.request_event(slots) != Ok(false));
+            if !announced {
+                port.finish(Waiter::Send, false);
             }
-            ready
+            announced
         });
         shared.expect_event(false);
-        port.finish(Waiter::Send, true);
+        port.finish(Waiter::Send, announced);
     }
 
     /// How long to sleep at most: until the oldest packet is too old, and not longer than the ring may
@@ -310,10 +306,12 @@ impl Worker {
     /// Drops all that waits.
     fn purge(&mut self) {
         if let Some((waiting, _)) = self.head.take() {
+            self.shared.stats.rx_purged.add(1);
             self.drop_waiting(waiting, DropReason::QueuePurge);
         }
         // A statement of its own, so that the lock is not held while a packet is dropped.
         while let Some(waiting) = { self.shared.backlog.lock().take() } {
+            self.shared.stats.rx_purged.add(1);
             self.drop_waiting(waiting, DropReason::QueuePurge);
         }
     }

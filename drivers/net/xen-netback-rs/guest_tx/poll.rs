@@ -104,7 +104,7 @@ impl Poller {
         domid: DomId,
         port: Arc<Port>,
         shared: Arc<Shared>,
-        netdev: ARef<netdevice::Device<Interface>>,
+        netdev: &netdevice::Registration<Interface>,
     ) -> Result<Self> {
         let slots = ring::SLOTS as usize;
         let batch = usize::from(BATCH);
@@ -112,8 +112,8 @@ impl Poller {
             ring,
             port,
             shared,
-            netdev,
-            pool: PagePool::new(POOL_PAGES, 0)?,
+            netdev: netdev.device(),
+            pool: PagePool::for_device(netdev, POOL_PAGES, 0)?,
             inbox: FixedVec::new(slots)?,
             chains: FixedVec::new(batch)?,
             batch: CopyBatch::new(domid, OPS, BATCH)?,

@@ -10,6 +10,7 @@ mod cases {
         bindings,
         net::{
             napi::{
+                completed,
                 Context,
                 Instance,
                 Napi,
@@ -97,6 +98,15 @@ mod cases {
                 progress => progress,
             }
         }
+    }
+
+    #[test]
+    fn end_is_less_than_the_budget() {
+        assert_eq!(completed(0, 64), 0);
+        assert_eq!(completed(63, 64), 63);
+        assert_eq!(completed(64, 64), 63);
+        assert_eq!(completed(usize::MAX, 64), 63);
+        assert_eq!(completed(1, 1), 0);
     }
 
     #[test]

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How often a guest may be complained about.
+//!
+//! A complaint is a line in the log and a node in xenstore. What leads to one is in the guest's hands,
+//! so there is a limit, and what would lead to more is not looked at.
+
+use kernel::time::{
+    Deadline,
+    Msecs, //
+};
+
+/// Complaints in one interval.
+const BURST: u32 = 10;
+
+/// The interval, in milliseconds.
+const INTERVAL: Msecs = 5000;
+
+/// The complaints about one device.
+pub(crate) struct Complaints {
+    left: u32,
+    renewal: Deadline,
+}
+
+impl Complaints {
+    pub(crate) fn new() -> Self {
+        Self {
+            left: BURST,
+            renewal: Deadline::after(INTERVAL),
+        }
+    }
+
+    /// Whether there may be another one.
+    pub(crate) fn allowed(&mut self) -> bool {
+        if self.renewal.passed() {
+            *self = Self::new();
+        }
+        self.left > 0
+    }
+
+    /// Counts one.
+    pub(crate) fn count(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+}
