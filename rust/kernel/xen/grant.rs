@@ -172,6 +172,7 @@ pub struct Copied<B: Buffer, M> {
 /// - `owners` has the index in `packets` for every operation.
 pub struct CopyBatch<B: Buffer, M> {
     domid: DomId,
+    enough: usize,
     ops: FixedVec<bindings::gnttab_copy>,
     owners: FixedVec<u16>,
     packets: FixedVec<Copied<B, M>>,
@@ -182,21 +183,25 @@ pub struct CopyBatch<B: Buffer, M> {
 unsafe impl<B: Buffer + Send, M: Send> Send for CopyBatch<B, M> {}
 
 impl<B: Buffer, M> CopyBatch<B, M> {
-    /// Creates a batch for copies with `domid`, of at most `packets` packets, with at most `ops`
-    /// operations per hypercall.
-    pub fn new(domid: DomId, ops: u16, packets: u16) -> Result<Self> {
+    /// Creates a batch for copies with `domid`, of at most `packets` packets.
+    ///
+    /// It counts as full when it has `enough` operations, so that neither side waits for a large copy
+    /// while the other one has nothing to do; a hypercall has at most twice as many.
+    pub fn new(domid: DomId, enough: u16, packets: u16) -> Result<Self> {
+        let ops = usize::from(enough.max(1)).wrapping_mul(2);
         Ok(Self {
             domid,
-            ops: FixedVec::new(ops.max(1).into())?,
-            owners: FixedVec::new(ops.max(1).into())?,
+            enough: enough.into(),
+            ops: FixedVec::new(ops)?,
+            owners: FixedVec::new(ops)?,
             packets: FixedVec::new(packets.into())?,
             hypercalls: 0,
         })
     }
 
-    /// Tells whether no further packet can be added before [`CopyBatch::submit`].
+    /// Tells whether no further packet should be added before [`CopyBatch::submit`].
     pub fn is_full(&self) -> bool {
-        self.packets.is_full()
+        self.packets.is_full() || self.ops.len() >= self.enough
     }
 
     /// Number of packets.
@@ -214,15 +219,15 @@ impl<B: Buffer, M> CopyBatch<B, M> {
         self.hypercalls
     }
 
-    /// Adds a packet whose bytes go to or come from `segments`, in order. Gives it back when the
-    /// batch is full.
+    /// Adds a packet whose bytes go to or come from `segments`, in order. Gives it back when there are
+    /// too many packets.
     pub fn push(
         &mut self,
         mut buffer: B,
         meta: M,
         segments: impl IntoIterator<Item = Segment>,
     ) -> Result<(), (B, M)> {
-        if self.is_full() {
+        if self.packets.is_full() {
             return Err((buffer, meta));
         }
         let owner = self.packets.len();
@@ -257,7 +262,7 @@ impl<B: Buffer, M> CopyBatch<B, M> {
         }
         complete &= copied == packet_len;
         drop(memory);
-        // Does not fail: `is_full()` was asked.
+        // Does not fail: there was room.
         let _ = self.packets.push(Copied {
             buffer,
             meta,

@@ -34,8 +34,8 @@ use crate::wire::{
 
 /// Packets per flush.
 const BATCH: u16 = 64;
-/// Copy operations per hypercall.
-const OPS: u16 = 256;
+/// Copy operations after which a batch is flushed: about two packets of 64 KiB.
+const OPS: u16 = 48;
 
 /// What becomes of a request that was taken.
 enum Response {

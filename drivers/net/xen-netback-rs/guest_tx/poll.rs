@@ -62,8 +62,8 @@ use crate::{
 
 /// Packets per copy hypercall.
 const BATCH: u16 = 64;
-/// Copy operations per hypercall: the whole ring, with some slots copied to two pages.
-const OPS: u16 = 320;
+/// Copy operations after which a batch is flushed: about four packets of 64 KiB.
+const OPS: u16 = 64;
 /// Unused pages kept per queue.
 const POOL_PAGES: u32 = 256;
 
@@ -143,7 +143,11 @@ impl Poller {
     /// Parses the inbox into chains, and prepares the copies.
     fn take_chains(&mut self, cx: &mut napi::Context<'_>, limit: usize) -> Result<(), Fault> {
         let mut start: usize = 0;
-        while start < self.inbox.len() && self.chains.len() < limit && !self.chains.is_full() {
+        while start < self.inbox.len()
+            && self.chains.len() < limit
+            && !self.chains.is_full()
+            && !self.batch.is_full()
+        {
             let slots = self.inbox.get(start..).unwrap_or_default();
             let parsed = parse::parse(slots, self.fatal_slots)?;
             let status = match self.prepare(cx, start, &parsed) {

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Named checks, and waiting for what takes time."""
+
+import subprocess
+import time
+
+
+class Failed(Exception):
+    """A check did not hold. `detail` holds the lines that matter."""
+
+    def __init__(self, name, detail=""):
+        super().__init__(name)
+        self.name = name
+        self.detail = str(detail)
+
+
+class Checks:
+    """The checks of one scenario. A check that does not hold ends it."""
+
+    def __init__(self, report):
+        self._report = report
+
+    def check(self, name, holds, detail=""):
+        """Reports the check; raises Failed with `detail` when it does not hold."""
+        self._measured(name, holds, "", detail)
+
+    def _measured(self, name, holds, seen, wrong=None):
+        if not holds:
+            raise Failed(name, seen if wrong is None else wrong)
+        self._report(event="check", name=name, detail=seen)
+
+    def equal(self, name, got, wanted):
+        """The check that `got` is `wanted`."""
+        self._measured(name, got == wanted, str(got), f"got {got!r}, wanted {wanted!r}")
+
+    def at_most(self, name, got, limit, unit=""):
+        """The check that a measured number is within its limit."""
+        self._measured(name, got <= limit, f"{got} {unit}".rstrip() + f" (limit {limit})")
+
+    def at_least(self, name, got, limit, unit=""):
+        """The check that a measured number reaches its limit."""
+        self._measured(name, got >= limit, f"{got} {unit}".rstrip() + f" (at least {limit})")
+
+    def eventually(self, name, seconds, condition):
+        """The check that `condition()` becomes true in time; reports how long it took."""
+        start = time.monotonic()
+        while True:
+            seen = condition()
+            took = time.monotonic() - start
+            if seen:
+                self._measured(name, True, f"after {took:.1f} s")
+                return
+            if took > seconds:
+                raise Failed(name, f"not within {seconds} s; last seen: {seen!r}")
+            time.sleep(0.05)
+
+    def note(self, text):
+        """Tells something worth reading that is no check."""
+        self._report(event="note", text=text)
+
+
+def wait_for(what, seconds, condition):
+    """Waits until `condition()` is true and returns its value; raises Failed when it is late."""
+    end = time.monotonic() + seconds
+    while True:
+        seen = condition()
+        if seen:
+            return seen
+        if time.monotonic() > end:
+            raise Failed(what, f"not within {seconds} s; last seen: {seen!r}")
+        time.sleep(0.05)
+
+
+def run(*command, limit=60, ok=(0,)):
+    """Runs a command and returns what it printed; raises Failed with that when it fails."""
+    try:
+        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace", timeout=limit)
+    except subprocess.TimeoutExpired as late:
+        raise Failed(" ".join(map(str, command)),
+                     f"did not end within {limit} s\n{(late.stdout or b'').decode(errors='replace')}") from None
+    if ok is not None and done.returncode not in ok:
+        raise Failed(" ".join(map(str, command)), f"status {done.returncode}\n{done.stdout.strip()}")
+    return done.stdout
