@@ -40,22 +40,31 @@ unsafe impl Send for WaitQueue {}
 // SAFETY: The members of a wait queue are protected by its own lock.
 unsafe impl Sync for WaitQueue {}
 
+/// Initialises a wait queue. Not inlined: lockdep wants one name for the one class, by address, and a
+/// crate that this is inlined into has a copy of its own.
+///
+/// # Safety
+///
+/// `head` must be valid for writing, and the memory stay in place as long as the queue is used.
+#[inline(never)]
+unsafe fn init(head: *mut bindings::wait_queue_head) {
+    // SAFETY: By this function's contract; the name and the key live for ever.
+    unsafe {
+        bindings::__init_waitqueue_head(
+            head,
+            c"WaitQueue".as_char_ptr(),
+            static_lock_class!().as_ptr(),
+        )
+    }
+}
+
 impl WaitQueue {
     /// Creates an empty queue.
     pub fn new() -> impl PinInit<Self> {
         // INVARIANT: The wait queue is initialised.
         pin_init!(Self {
-            head <- Opaque::ffi_init(|head| {
-                // SAFETY: The pointer is valid, the memory stays in place, and the name and the key
-                // live for ever.
-                unsafe {
-                    bindings::__init_waitqueue_head(
-                        head,
-                        c"WaitQueue".as_char_ptr(),
-                        static_lock_class!().as_ptr(),
-                    )
-                }
-            }),
+            // SAFETY: The pointer is valid, and the memory stays in place.
+            head <- Opaque::ffi_init(|head| unsafe { init(head) }),
         })
     }
 

@@ -47,24 +47,36 @@ unsafe impl<T: Handler> Send for Timer<T> {}
 // SAFETY: The C timer has a lock of its own for what the methods do, and the handler is `Sync`.
 unsafe impl<T: Handler> Sync for Timer<T> {}
 
+/// Initialises a timer. Not inlined: lockdep wants one name for the one class, by address, and a crate
+/// that this is inlined into has a copy of its own.
+///
+/// # Safety
+///
+/// `timer` must be valid for writing, and the memory stay in place as long as the timer is used.
+#[inline(never)]
+unsafe fn init(
+    timer: *mut bindings::timer_list,
+    function: unsafe extern "C" fn(*mut bindings::timer_list),
+) {
+    // SAFETY: By this function's contract; the name and the key live for ever.
+    unsafe {
+        bindings::timer_init_key(
+            timer,
+            Some(function),
+            0,
+            c"timer".as_char_ptr(),
+            static_lock_class!().as_ptr(),
+        )
+    }
+}
+
 impl<T: Handler> Timer<T> {
     /// Creates a timer which is not armed.
     pub fn new(handler: T) -> impl PinInit<Self> {
         // INVARIANT: The timer is initialised with the function for this type.
         pin_init!(Self {
-            timer <- Opaque::ffi_init(|timer| {
-                // SAFETY: The pointer is valid, the memory stays in place, and the name and the key
-                // live for ever.
-                unsafe {
-                    bindings::timer_init_key(
-                        timer,
-                        Some(expired_callback::<T>),
-                        0,
-                        c"timer".as_char_ptr(),
-                        static_lock_class!().as_ptr(),
-                    )
-                }
-            }),
+            // SAFETY: The pointer is valid, and the memory stays in place.
+            timer <- Opaque::ffi_init(|timer| unsafe { init(timer, expired_callback::<T>) }),
             handler,
         })
     }
