@@ -59,7 +59,7 @@ need() {
 			[[ -d $path ]] && exit
 			rm -rf "$path.tmp"
 			mkdir -p "$path.tmp"
-			with_progress "setup: $part" "$log" "$TOP/scripts/parts/$part" "$path.tmp"
+			with_progress "setup: $part" "$log" "$TOP/scripts/parts/$part" "$path.tmp" || exit
 			mv -T "$path.tmp" "$path"
 		) 9>"$CACHE/.$part.lock" || exit 1
 		rm -f "$CACHE/.$part.lock"

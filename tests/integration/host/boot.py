@@ -106,7 +106,7 @@ class Machine:
         qemu += ["-chardev", f"socket,id=console,path={self.console},server=on,wait=off,logfile={self.log}",
                  "-serial", "chardev:console", "-serial", "mon:stdio" if interactive else "stdio"]
         self.log.unlink(missing_ok=True)
-        options = "ignore_loglevel mitigations=off oops=panic panic=1 net.ifnames=0"
+        options = "ignore_loglevel mitigations=off oops=panic panic=1 kunit.enable=0"
         if xen:
             qemu += ["-kernel", XNB / "stock/xen", "-append",
                      f"dom0_mem=1400M,max:1400M dom0_max_vcpus={dom0_vcpus} console=com1 "

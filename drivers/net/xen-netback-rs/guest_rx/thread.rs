@@ -309,8 +309,12 @@ impl Worker {
             self.shared.stats.rx_purged.add(1);
             self.drop_waiting(waiting, DropReason::QueuePurge);
         }
-        // A statement of its own, so that the lock is not held while a packet is dropped.
-        while let Some(waiting) = { self.shared.backlog.lock().take() } {
+        loop {
+            // A statement of its own: the lock is taken again for every packet that is dropped.
+            let next = self.shared.backlog.lock().take();
+            let Some(waiting) = next else {
+                break;
+            };
             self.shared.stats.rx_purged.add(1);
             self.drop_waiting(waiting, DropReason::QueuePurge);
         }
