@@ -204,11 +204,6 @@ impl<H: Handler> Channel<H> {
     pub fn port(&self) -> &Arc<Port> {
         &self.bound.port
     }
-
-    /// What was given to [`Channel::bind`].
-    pub fn handler(&self) -> &H {
-        &self.bound.handler
-    }
 }
 
 impl<H: Handler> Drop for Channel<H> {
