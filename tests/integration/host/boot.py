@@ -95,9 +95,7 @@ class Machine:
                 tar.add(file, Path(file).name)
         # A virtio disk is a whole number of sectors, which tar's blocks are.
         initramfs = kernel.initramfs(self.folder)
-        # Emulated `rep movsb` costs by the byte, where processors move whole lines: without these
-        # two features the kernel copies eight bytes at a time, whichever driver asks.
-        qemu = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,+svm,-erms,-fsrm",
+        qemu = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", os.environ["QEMU_CPU"],
                 "-m", "4G", "-smp", "2", "-display", "none", "-monitor", "none", "-no-reboot",
                 "-nic", "none",
                 "-drive", "file=/xnb/dom0-disk/disk,if=virtio,format=raw,snapshot=on,cache=unsafe",
