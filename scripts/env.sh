@@ -14,7 +14,7 @@ KREL=7.3.4+deb13-amd64 # The stock kernel's release.
 SUITE=trixie
 # The emulated processor: what Debian needs, and hardware virtualisation. With QEMU's "max" programs in
 # PV guests failed at random in every third run, with either backend driver; with this one in none.
-QEMU_CPU=phenom,+svm
+QEMU_CPU=phenom,+svm,-fxsr-opt
 export TOP CACHE KREL SUITE QEMU_CPU LC_ALL=C
 
 say() { printf '%s\n' "$*" >&2; }
