@@ -142,7 +142,10 @@ impl xenbus::Driver for Netback {
         pin_init::pin_init_scope(move || {
             let backend = Backend::new(xdev)?;
             let dir = backend.frontend.xdev.nodename();
-            let watch = Watch::register(join(dir, c"hotplug-status")?, Hotplug(backend.clone()))?;
+            let watch = join(dir, c"hotplug-status")
+                .and_then(|path| Watch::register(path, Hotplug(backend.clone())))
+                // The interface refers to the backend, so neither goes by itself.
+                .inspect_err(|_| backend.close())?;
             Ok(try_pin_init!(Data {
                 backend,
                 hotplug <- new_mutex!(Some(watch)),

@@ -123,8 +123,8 @@ impl Poller {
         })
     }
 
-    /// Takes at most `limit` chains off the ring, and answers them. Returns their number; fewer than
-    /// `limit`, and than a batch, mean that the ring was seen empty.
+    /// Takes at most `limit` chains off the ring, as many as make a batch, and answers them. Returns their
+    /// number, 0 if the ring was seen empty.
     fn round(&mut self, cx: &mut napi::Context<'_>, limit: usize) -> Result<usize, Fault> {
         let ready = self.ring.unconsumed()?;
         self.inbox.clear();
