@@ -31,24 +31,41 @@ acquire_settings() {
 	apt-config dump Acquire | grep -E '^Acquire::(Check-|https?::|ftp::|Retries|ForceIPv|Allow)' || true
 }
 
-# Prints NAME=VERSION of part $2 for apt. Dies when root $1 is offered another version only.
+# Prints NAME=VERSION of part $2 for apt. When root $1, entered with the options $3..., is not offered the
+# version named in scripts/versions, the nearest one is taken, and a note says so: within a release of Debian
+# the one does what the other did. What is marked "exact" there has no substitute.
 pinned() {
-	local root=$1 part=$2 pair name version offered gone=0
-	for pair in $(part_versions "$part"); do
-		name=${pair%%=*} version=${pair#*=}
-		offered=$(in_root -r "$root" apt-cache madison "$name" | awk '{ print $3 }')
-		grep -qxF "$version" <<<"$offered" && continue
-		say "$name: version $version is gone; the nearest offered is $(nearest "$version" "$offered")"
-		gone=1
-	done
+	local root=$1 part=$2 name version exact offers found gone=0
+	shift 2
+	while read -r name version exact; do
+		# What is offered under names that match: NAME VERSION.
+		offers=$(in_root -r "$root" "$@" apt-cache madison "$(matching "$root" "$name" "$@")" </dev/null |
+			awk '{ print $1, $3 }')
+		found=$(nearest "$version" "$(cut -d' ' -f2 <<<"$offers")")
+		if [[ $found != "$version" ]]; then
+			say "note: $name: version $version is gone; the nearest offered is $found"
+			[[ $found != none && ! $exact ]] || gone=1
+		fi
+		awk -v version="$found" '$2 == version { print $1 "=" $2; exit }' <<<"$offers"
+	done < <(part_versions "$part")
 	((gone == 0)) || die "update scripts/versions to what the archive offers, then test again"
-	part_versions "$part"
 }
 
-# Of the versions $2 (lines) the lowest above $1, else the highest below.
+# Prints the package that the pattern $2 names, of those which root $1 knows, the last one first.
+matching() {
+	local root=$1 pattern=$2
+	shift 2
+	[[ $pattern == *'*'* ]] || { printf '%s\n' "$pattern"; return; }
+	# shellcheck disable=SC2053 # It is a pattern.
+	in_root -r "$root" "$@" apt-cache pkgnames "${pattern%%'*'*}" </dev/null | sort -rV |
+		while read -r name; do [[ $name == $pattern ]] && printf '%s\n' "$name"; done | head -n 1
+}
+
+# Of the versions $2 (lines) $1 itself, else the lowest above it, else the highest below.
 nearest() {
 	local version above='' below=''
 	for version in $2; do
+		[[ $version != "$1" ]] || { printf '%s\n' "$1"; return; }
 		if dpkg --compare-versions "$version" gt "$1"; then
 			[[ $above ]] && dpkg --compare-versions "$above" lt "$version" || above=$version
 		else
@@ -68,14 +85,24 @@ install_pinned() {
 	in_root -r "$root" apt-get clean
 }
 
-# Takes apart, in folder $1, the packages of part $2, which nothing installs.
+# Takes apart, in folder $1, the packages of part $2, which nothing installs. They are from the build
+# root's own suites, or from the suites $3... of the same mirror.
 unpack_pinned() {
-	local out=$1 packages deb
-	in_root apt-get update -q
-	packages=$(pinned "$(part_path root)" "$2")
-	mkdir "$out/debs"
+	local out=$1 part=$2 root packages deb suite options=()
+	shift 2
+	root=$(part_path root)
+	mkdir -p "$out/debs"
+	if (($#)); then
+		# What the root knows of its own suites stays as it is.
+		mkdir "$out/lists"
+		cp -a "$root/etc/apt" "$out/apt"
+		for suite; do printf 'deb %s %s main\n' "$(mirror)" "$suite"; done >"$out/apt/sources.list"
+		options=(-b "$out/apt:/etc/apt" -b "$out/lists:/var/lib/apt/lists")
+	fi
+	in_root "${options[@]}" apt-get update -q -o Acquire::Languages=none
+	packages=$(pinned "$root" "$part" "${options[@]}")
 	# shellcheck disable=SC2086 # One word per package.
-	in_root -b "$out:/xnb/new" env -C /xnb/new/debs apt-get download $packages
+	in_root "${options[@]}" -b "$out:/xnb/new" env -C /xnb/new/debs apt-get download $packages
 	for deb in "$out"/debs/*.deb; do dpkg-deb -x "$deb" "$out"; done
-	rm -r "$out/debs"
+	rm -rf "$out"/{debs,apt,lists}
 }

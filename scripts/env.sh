@@ -26,7 +26,8 @@ usage() { sed -n '3,/^[^#]/{/^#/!q;s/^# \{0,1\}//;p}' "$0"; }
 # The parts that part $1 needs, as its script names them on the line "# needs:".
 part_needs() { sed -n 's/^# needs: *//p' "$TOP/scripts/parts/$1"; }
 
-part_versions() { awk -v part="$1" '$1 == part { print $2 "=" $3 }' "$TOP/scripts/versions"; }
+# The packages of part $1: NAME VERSION [exact].
+part_versions() { awk -v part="$1" '$1 == part { print $2, $3, $4 }' "$TOP/scripts/versions"; }
 
 # Everything that part $1 is made from, as text. More files of the checkout may be named on the
 # line "# files:" of its script.
@@ -66,6 +67,7 @@ need() {
 			mv -T "$path.tmp" "$path"
 		) 9>"$CACHE/.$part.lock" || exit 1
 		rm -f "$CACHE/.$part.lock"
+		sed -n 's/^note: /setup: /p' "$log" >&2
 		say "setup: $part done after $((SECONDS - start)) s"
 	done
 }
