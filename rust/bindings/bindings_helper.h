@@ -7,6 +7,7 @@
 /* Needed by the C headers below, which do not include it. */
 #include <linux/hrtimer_types.h>
 
+#include <linux/debugfs.h>
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/if_ether.h>
@@ -16,12 +17,14 @@
 #include <linux/moduleparam.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
+#include <linux/seq_file.h>
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <linux/timer.h>
 #include <linux/u64_stats_sync.h>
 #include <linux/wait.h>
 #include <net/netdev_lock.h>
+#include <net/netdev_queues.h>
 #include <net/page_pool/helpers.h>
 #include <net/page_pool/types.h>
 #include <xen/events.h>
@@ -32,3 +35,5 @@
 #include <xen/page.h>
 #include <xen/xen.h>
 #include <xen/xenbus.h>
+
+#include "../trace/xen_netback_rs.h"

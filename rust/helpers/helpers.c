@@ -14,8 +14,10 @@
 
 #include "bottom_half.c"
 #include "cpu.c"
+#include "interrupt.c"
 #include "netdevice.c"
 #include "page_pool.c"
+#include "preempt.c"
 #include "skbuff.c"
 #include "task.c"
 #include "xen.c"

@@ -17,11 +17,6 @@ __rust_helper void rust_helper_dev_put(struct net_device *dev)
 	dev_put(dev);
 }
 
-__rust_helper bool rust_helper_netdev_xmit_more(void)
-{
-	return netdev_xmit_more();
-}
-
 __rust_helper bool rust_helper_netif_running(const struct net_device *dev)
 {
 	return netif_running(dev);

@@ -35,3 +35,8 @@ __rust_helper void rust_helper___skb_set_sw_hash(struct sk_buff *skb, __u32 hash
 {
 	__skb_set_sw_hash(skb, hash, is_l4);
 }
+
+__rust_helper void rust_helper_skb_record_rx_queue(struct sk_buff *skb, u16 rx_queue)
+{
+	skb_record_rx_queue(skb, rx_queue);
+}

@@ -22,6 +22,11 @@ __rust_helper struct page *rust_helper_virt_to_page(void *addr)
 	return virt_to_page(addr);
 }
 
+__rust_helper struct address_space *rust_helper_page_mapping(struct page *page)
+{
+	return page_folio(page)->mapping;
+}
+
 __rust_helper struct xen_page_foreign *rust_helper_xen_page_foreign(struct page *page)
 {
 	return xen_page_foreign(page);

@@ -71,6 +71,27 @@ impl<T> FixedVec<T> {
         Ok(())
     }
 
+    /// Drops the first `count` items, or all if there are fewer; the others follow in their place.
+    pub fn drop_front(&mut self, count: usize) {
+        let count = count.min(self.len);
+        let rest = self.len.wrapping_sub(count);
+        // SAFETY: `count` is at most `len`, so this is within the allocation, or at its end.
+        let from = unsafe { self.items.add(count) };
+        // INVARIANT: There is no item until all are in their place.
+        self.len = 0;
+        for i in 0..count {
+            // SAFETY: `i` is less than the former `len`.
+            let item = unsafe { self.items.add(i) };
+            // SAFETY: The item is initialised, and is not used again.
+            unsafe { item.drop_in_place() };
+        }
+        // SAFETY: Both ranges are within the allocation; the items of the first are initialised, and are
+        // used in their new place only.
+        unsafe { self.items.copy_from(from, rest) };
+        // INVARIANT: These were moved to the front.
+        self.len = rest;
+    }
+
     /// Drops all items.
     #[inline]
     pub fn clear(&mut self) {
@@ -154,5 +175,98 @@ impl<T> Drop for Drain<'_, T> {
         for item in self {
             drop(item);
         }
+    }
+}
+
+#[kunit_tests(xen_netback_rs_fixed_vec)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+
+    struct Counted<'a>(&'a Cell<usize>);
+
+    impl Drop for Counted<'_> {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    #[test]
+    fn what_leaves_the_front_is_dropped_once() -> Result {
+        let dropped = Cell::new(0);
+        let mut list = FixedVec::new(4)?;
+
+        while !list.is_full() {
+            list.push(Counted(&dropped)).map_err(|_| ENOSPC)?;
+        }
+        let len = list.len();
+        list.drop_front(1);
+        assert_eq!(dropped.get(), 1);
+        drop(list);
+        assert_eq!(dropped.get(), len);
+        Ok(())
+    }
+
+    /// Fails when a list, or an iterator over what was in it, forgets what nobody has taken.
+    #[test]
+    fn items_are_dropped_once() -> Result {
+        let dropped = Cell::new(0);
+        let mut list = FixedVec::new(3)?;
+        while !list.is_full() {
+            list.push(Counted(&dropped)).map_err(|_| ENOSPC)?;
+        }
+        let len = list.len();
+
+        // What finds no room is given back.
+        let refused = list.push(Counted(&dropped)).err();
+        assert!(refused.is_some());
+        assert_eq!(dropped.get(), 0);
+        drop(refused);
+        assert_eq!(dropped.get(), 1);
+
+        let mut taken = list.drain();
+        let first = taken.next();
+        assert!(first.is_some());
+        assert_eq!(dropped.get(), 1);
+        drop(taken);
+        assert_eq!(dropped.get(), len);
+        drop(first);
+        assert_eq!(dropped.get(), len + 1);
+        assert!(list.is_empty());
+        assert!(list.drain().next().is_none());
+
+        list.push(Counted(&dropped)).map_err(|_| ENOSPC)?;
+        list.clear();
+        assert_eq!(dropped.get(), len + 2);
+        list.push(Counted(&dropped)).map_err(|_| ENOSPC)?;
+        drop(list);
+        assert_eq!(dropped.get(), len + 3);
+        Ok(())
+    }
+
+    fn list(len: usize) -> Result<FixedVec<usize>> {
+        let mut list = FixedVec::new(4)?;
+        for i in 0..len {
+            list.push(i).map_err(|_| ENOSPC)?;
+        }
+        Ok(list)
+    }
+
+    #[test]
+    fn the_rest_moves_to_the_front() -> Result {
+        for len in 0..=4 {
+            for count in 0..=5 {
+                let mut list = list(len)?;
+                list.drop_front(count);
+                assert_eq!(list.len(), len.saturating_sub(count));
+                for (place, item) in list.iter().enumerate() {
+                    assert_eq!(*item, place + count);
+                }
+                // There is room again.
+                while list.push(9).is_ok() {}
+                assert!(list.is_full());
+            }
+        }
+        Ok(())
     }
 }

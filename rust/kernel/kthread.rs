@@ -12,7 +12,12 @@ use core::{
 
 use crate::{
     bindings,
-    error::from_err_ptr,
+    cpu::CpuId,
+    cpumask,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     fmt,
     oot,
     prelude::*,
@@ -78,7 +83,6 @@ unsafe impl<T: Send + 'static> Sync for JoinHandle<T> {}
 
 /// Starts a kernel thread with the given name, which runs `f`. Sleeps.
 ///
-///
 /// `module` is the module which `f` is part of. It cannot be unloaded while the thread runs.
 ///
 /// # Errors
@@ -93,12 +97,31 @@ where
     F: FnOnce(&Current) -> T + Send + 'static,
     T: Send + 'static,
 {
+    Ok(create(module, name, f)?.start())
+}
+
+/// Starts a kernel thread that runs on `cpu`; otherwise like [`spawn`].
+///
+/// It runs on any other while that processor is offline or kept free of such threads, and wherever an
+/// administrator wants it.
+pub fn spawn_on<F, T>(
+    cpu: CpuId,
+    module: &'static ThisModule,
+    name: fmt::Arguments<'_>,
+    f: F,
+) -> Result<JoinHandle<T>>
+where
+    F: FnOnce(&Current) -> T + Send + 'static,
+    T: Send + 'static,
+{
     let handle = create(module, name, f)?;
+    let task = handle.task.as_ptr();
 
-    // SAFETY: The thread is valid by the type invariant, and waits for its first wake-up.
-    unsafe { bindings::wake_up_process(handle.task.as_ptr()) };
+    // SAFETY: The thread is valid by the type invariant, and waits for its first wake-up. The set of
+    // processors lives for ever.
+    to_result(unsafe { bindings::kthread_affine_preferred(task, cpumask::only(cpu).as_raw()) })?;
 
-    Ok(handle)
+    Ok(handle.start())
 }
 
 /// Creates a kernel thread for [`spawn`], which does not run yet.
@@ -152,6 +175,14 @@ where
 }
 
 impl<T: Send + 'static> JoinHandle<T> {
+    /// Lets a thread run that was just created.
+    fn start(self) -> Self {
+        // SAFETY: The thread is valid by the type invariant, and waits for its first wake-up.
+        unsafe { bindings::wake_up_process(self.task.as_ptr()) };
+
+        self
+    }
+
     /// Asks the thread to end, and waits until it has. Sleeps.
     ///
     /// Returns what the function of the thread has returned, or [`None`] if it was never run, because
@@ -220,6 +251,7 @@ where
 mod tests {
     use super::*;
     use crate::{
+        cpu,
         module::this_module,
         sync::{
             atomic::{
@@ -331,6 +363,30 @@ mod tests {
         assert!(thread.stop().is_none());
         assert_eq!(drops.load(Relaxed), 1);
 
+        Ok(())
+    }
+
+    #[test]
+    fn runs_where_it_should() -> Result {
+        for turn in 0..cpu::num_online() {
+            let cpu = cpu::in_turn(turn);
+            let queue = Arc::pin_init(WaitQueue::new(), GFP_KERNEL)?;
+            let started = Arc::new(Atomic::new(false), GFP_KERNEL)?;
+
+            let thread = spawn_on(cpu, this_module::<LocalModule>(), fmt!("xnb-test-{}", 5), {
+                let queue = queue.clone();
+                let started = started.clone();
+                move |current| {
+                    let seen = CpuId::current();
+                    started.store(true, Relaxed);
+                    queue.wake();
+                    queue.wait(|| current.should_stop());
+                    seen
+                }
+            })?;
+            assert!(queue.wait_timeout(10_000, || started.load(Relaxed)));
+            assert_eq!(thread.stop(), Some(cpu));
+        }
         Ok(())
     }
 

@@ -11,7 +11,10 @@ pub use kernel::*;
 #[path = "../bindings/lib.rs"]
 #[doc(hidden)]
 pub mod bindings;
+pub mod bottom_half;
 pub mod cpu;
+pub mod cpumask;
+pub mod debugfs;
 pub mod fixed_vec;
 pub mod kthread;
 pub mod module_param;

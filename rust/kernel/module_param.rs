@@ -9,6 +9,11 @@
 
 use crate::{
     bindings,
+    error::{
+        from_result,
+        to_result, //
+    },
+    prelude::*,
     sync::atomic::{
         ordering::Relaxed,
         Atomic, //
@@ -79,6 +84,48 @@ impl Param<bool> {
     }
 }
 
+/// What a number that is given to a parameter is replaced with, if it is out of range.
+///
+/// Named by [`module_params!`](crate::module_params) for a parameter of the type `u32`.
+#[doc(hidden)]
+pub trait Correct {
+    /// The value to be stored for `value`. May sleep.
+    fn correct(value: u32) -> u32;
+}
+
+/// The C functions that convert from and to text, with a correction in between.
+#[doc(hidden)]
+pub const fn corrected<C: Correct + 'static>() -> *const bindings::kernel_param_ops {
+    const {
+        &bindings::kernel_param_ops {
+            flags: 0,
+            set: Some(set_corrected::<C>),
+            get: Some(bindings::param_get_uint),
+            free: None,
+        }
+    }
+}
+
+/// # Safety
+///
+/// Called by C only, with a string, and a parameter whose value is an `Atomic<u32>`.
+unsafe extern "C" fn set_corrected<C: Correct>(
+    text: *const c_char,
+    param: *const bindings::kernel_param,
+) -> c_int {
+    from_result(|| {
+        let mut value = 0;
+        // SAFETY: C passes a string.
+        to_result(unsafe { bindings::kstrtouint(text, 0, &mut value) })?;
+
+        // SAFETY: C passes a valid parameter; an entry has this variant of the union.
+        let cell = unsafe { (*param).__bindgen_anon_1.arg }.cast::<Atomic<u32>>();
+        // SAFETY: By this function's contract. Parameters live as long as the module.
+        unsafe { &*cell }.store(C::correct(value), Relaxed);
+        Ok(0)
+    })
+}
+
 /// An entry of the module's parameter table.
 #[doc(hidden)]
 #[repr(transparent)]
@@ -88,16 +135,20 @@ pub struct Entry(bindings::kernel_param);
 unsafe impl Sync for Entry {}
 
 impl Entry {
+    /// # Safety
+    ///
+    /// The operations must be for values of the type `T`.
     #[doc(hidden)]
-    pub const fn new<T: Value>(
+    pub const unsafe fn new<T: Value>(
         name: &'static crate::str::CStr,
         param: &'static Param<T>,
         mode: u16,
+        ops: *const bindings::kernel_param_ops,
     ) -> Self {
         Self(bindings::kernel_param {
             name: crate::str::as_char_ptr_in_const_context(name),
             mod_: (&raw const bindings::__this_module).cast_mut(),
-            ops: T::OPS,
+            ops,
             perm: mode,
             level: -1,
             flags: 0,
@@ -125,11 +176,15 @@ pub const fn modinfo_bytes<const N: usize>(text: &str) -> [u8; N] {
 ///
 /// Each has the form `STATIC("name", mode): type = default, "description";` with the type `u32` or
 /// `bool` and the mode of its file in sysfs. The static is a [`Param`](crate::module_param::Param).
+///
+/// For a number, the description may be followed by `corrected by function`: what is given to the module, or
+/// written to the file, goes through the function, which returns what to store instead.
 #[macro_export]
 macro_rules! module_params {
     ($(
         $(#[$attr:meta])*
-        $static:ident($name:literal, $mode:literal): $type:tt = $default:expr, $description:literal;
+        $static:ident($name:literal, $mode:literal): $type:tt = $default:expr, $description:literal
+            $(, corrected by $correct:path)?;
     )*) => { $(
         $(#[$attr])*
         pub(crate) static $static: $crate::module_param::Param<$type> =
@@ -138,14 +193,15 @@ macro_rules! module_params {
         const _: () = {
             #[link_section = "__param"]
             #[used(compiler)]
-            static ENTRY: $crate::module_param::Entry = $crate::module_param::Entry::new(
-                match $crate::str::CStr::from_bytes_with_nul(concat!($name, "\0").as_bytes()) {
+            static ENTRY: $crate::module_param::Entry = {
+                let name = match $crate::str::CStr::from_bytes_with_nul(concat!($name, "\0").as_bytes()) {
                     Ok(name) => name,
                     Err(_) => panic!("parameter name with a zero byte"),
-                },
-                &$static,
-                $mode,
-            );
+                };
+                let ops = $crate::module_params!(@ops $type $(, $correct)?);
+                // SAFETY: The operations are those of the type, with or without a correction.
+                unsafe { $crate::module_param::Entry::new(name, &$static, $mode, ops) }
+            };
 
             const TYPE: &str =
                 concat!("parmtype=", $name, ":", $crate::module_params!(@type $type), "\0");
@@ -159,6 +215,16 @@ macro_rules! module_params {
             static PARM: [u8; TEXT.len()] = $crate::module_param::modinfo_bytes(TEXT);
         };
     )* };
+    (@ops $type:tt) => { <$type as $crate::module_param::Value>::OPS };
+    (@ops u32, $correct:path) => {{
+        struct Correction;
+        impl $crate::module_param::Correct for Correction {
+            fn correct(value: u32) -> u32 {
+                $correct(value)
+            }
+        }
+        $crate::module_param::corrected::<Correction>()
+    }};
     (@type u32) => { "uint" };
     (@type bool) => { "bool" };
 }

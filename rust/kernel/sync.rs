@@ -4,4 +4,5 @@
 
 pub use kernel::sync::*;
 
+pub mod rcu;
 pub mod wait;

@@ -23,6 +23,12 @@ pub const PAGE_SIZE: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DomId(pub(crate) u16);
 
+impl From<DomId> for u32 {
+    fn from(id: DomId) -> Self {
+        id.0.into()
+    }
+}
+
 impl fmt::Display for DomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)

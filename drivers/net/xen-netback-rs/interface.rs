@@ -6,16 +6,30 @@ use kernel::{
     device,
     fixed_vec::FixedVec,
     net::{
+        ethtool::{
+            HashFunction,
+            SteeringSize, //
+        },
         netdevice::{
             self,
-            netdev_info,
+            netdev_info_ratelimited,
             Device,
             Features,
+            Selection,
             TxOutcome, //
         },
         rtnl,
-        skbuff::SkBuff,
-        stats::Stats64, //
+        skbuff::{
+            DropReason,
+            SkBuff, //
+        },
+        stats::{
+            QueueStats,
+            RxQueueStats,
+            Stats64,
+            TxQueueStats, //
+        },
+        trace, //
     },
     new_mutex,
     new_spinlock_irq,
@@ -25,24 +39,54 @@ use kernel::{
             ordering::Relaxed,
             Atomic, //
         },
+        rcu::{
+            self,
+            Published, //
+        },
         Arc,
         Mutex,
         SpinLockIrq, //
     },
-    xen::ring, //
+    xen::{
+        netif,
+        ring, //
+    }, //
 };
 
 use crate::{
-    guest_tx::parse,
+    control::{
+        Control,
+        Steering, //
+    },
+    guest_rx::{
+        filter::Filter,
+        plan::Headroom, //
+    },
+    guest_tx::{
+        credit::Limit,
+        parse,
+        rate::Rate, //
+    },
     negotiate::{
         Agreement,
         Offloads, //
     },
-    queue::{
-        Queue,
-        Shared, //
+    queue::Queue,
+    shared::Shared,
+    stats::{
+        Counter,
+        Faults,
+        Stats, //
     },
-    stats::Stats,
+    steering::{
+        Algorithm,
+        Settings, //
+    },
+    toeplitz::KEY_LEN,
+    wire::{
+        GsoKind,
+        Hash, //
+    },
     xenbus::Backend, //
 };
 
@@ -61,6 +105,22 @@ impl Fault {
         match self {
             Fault::Ring => "more requests than the ring holds",
             Fault::Packet(fatal) => fatal.describe(),
+        }
+    }
+
+    /// Where it is counted.
+    fn counter(self, faults: &Faults) -> &Counter {
+        use parse::Fatal;
+
+        match self {
+            Fault::Ring => &faults.ring,
+            Fault::Packet(Fatal::MissingExtra) => &faults.missing_extra,
+            Fault::Packet(Fatal::UnknownExtra) => &faults.unknown_extra,
+            Fault::Packet(Fatal::MissingData) => &faults.missing_data,
+            Fault::Packet(Fatal::TooManySlots) => &faults.too_many_slots,
+            Fault::Packet(Fatal::CrossesPage) => &faults.crosses_page,
+            Fault::Packet(Fatal::ZeroGsoSize) => &faults.zero_gso_size,
+            Fault::Packet(Fatal::UnknownGsoType) => &faults.unknown_gso_type,
         }
     }
 }
@@ -99,6 +159,15 @@ impl Link {
     }
 }
 
+/// What is connected to the guest.
+///
+/// The control ring is the first to be connected and the last to be disconnected, because it says
+/// which queue gets what.
+struct Connection {
+    queues: FixedVec<Queue>,
+    _control: Option<Control>,
+}
+
 /// The private data of the network device.
 ///
 /// Lock order: the life of the backend, rtnl, `connection`, then `link` or the lock of a queue.
@@ -107,16 +176,29 @@ pub(crate) struct Interface {
     backend: Arc<Backend>,
     /// One for each transmit queue of the device, connected or not.
     queues: FixedVec<Arc<Shared>>,
-    /// The queues that are connected to the guest. Changed under rtnl.
+    /// Changed under rtnl.
     #[pin]
-    connection: Mutex<Option<FixedVec<Queue>>>,
+    connection: Mutex<Option<Connection>>,
     #[pin]
     link: SpinLockIrq<Link>,
     /// Whether `link` has a fault, for those who ask often.
     faulty: Atomic<bool>,
+    faults: Faults,
     /// What the guest can receive.
     #[pin]
     offloads: SpinLockIrq<Offloads>,
+    /// How the guest wants its packets to be spread over its queues, if it has said so.
+    steering: Published<Steering>,
+    /// The headroom that the guest asks for, in bytes.
+    headroom: Atomic<u32>,
+    /// It does so too often.
+    restless: Atomic<bool>,
+    /// What the guest may send.
+    #[pin]
+    pub(crate) rate: Rate,
+    /// What the guest wants to receive.
+    #[pin]
+    pub(crate) filter: Filter,
 }
 
 impl Interface {
@@ -160,7 +242,13 @@ impl Interface {
             connection <- new_mutex!(None),
             link <- new_spinlock_irq!(Link::DOWN),
             faulty: Atomic::new(false),
+            faults: Faults::new(),
             offloads <- new_spinlock_irq!(Offloads::UNKNOWN),
+            steering: Published::new(),
+            headroom: Atomic::new(0),
+            restless: Atomic::new(false),
+            rate <- Rate::new(),
+            filter <- Filter::new(),
         });
         netdevice::Registration::new(&config, data)
     }
@@ -170,11 +258,13 @@ impl Interface {
         self.queues.get(usize::try_from(index).ok()?)
     }
 
-    /// Puts connected queues into service.
+    /// Puts connected queues into service, and keeps the control ring that belongs to them.
     pub(crate) fn connect(
         dev: &Device<Self>,
         agreement: &Agreement,
+        headroom: Headroom,
         queues: FixedVec<Queue>,
+        control: Option<Control>,
     ) -> Result {
         let this = dev.data();
         let count = u16::try_from(queues.len())?;
@@ -182,37 +272,92 @@ impl Interface {
         let rtnl = rtnl::lock();
         dev.set_real_queues(&rtnl, count)?;
         *this.offloads.lock() = agreement.offloads;
+        this.headroom.store(headroom.bytes().into(), Relaxed);
+        this.restless.store(false, Relaxed);
         let max_mtu = agreement.offloads.max_mtu();
         if dev.mtu() > max_mtu {
             // Whoever objects gets packets that the guest refuses.
             let _ = dev.set_mtu(&rtnl, max_mtu);
         }
         dev.update_features(&rtnl);
+        for queue in queues.iter() {
+            queue.attract_senders(&rtnl, dev);
+        }
 
-        *this.connection.lock() = Some(queues);
+        *this.connection.lock() = Some(Connection {
+            queues,
+            _control: control,
+        });
         this.each_connected(|queue| {
             queue.open(this.get_ref());
             if dev.is_running() {
-                queue.up();
+                queue.up(&rtnl);
             }
         });
         this.change_link(dev, |link| link.queues = count.into());
         dev.wake_all_queues();
+        trace::connect(dev, count);
         Ok(())
     }
 
-    /// Takes the queues out of service, and forgets what went wrong with them.
+    /// Takes the queues out of service, and forgets what went wrong with them and what the guest has
+    /// configured.
     pub(crate) fn disconnect(dev: &Device<Self>) {
         let this = dev.data();
-        let queues = {
-            let _rtnl = rtnl::lock();
+        let connection = {
+            let rtnl = rtnl::lock();
             this.change_link(dev, |link| link.queues = 0);
-            this.each_connected(Queue::down);
+            this.each_connected(|queue| queue.down(&rtnl));
             this.connection.lock().take()
         };
-        drop(queues);
-        // Up to here they could find a fault.
+        if let Some(connection) = connection {
+            let queues = connection.queues.len();
+            drop(connection);
+            trace::disconnect(dev, queues as u16);
+        }
+        this.steer(None);
+        // Up to here they could find a fault, and the guest could name addresses.
         this.change_link(dev, |link| *link = Link::DOWN);
+        this.filter.reset();
+    }
+
+    /// Sets another limit on what the guest sends.
+    pub(crate) fn set_rate(&self, limit: Option<Limit>) {
+        if self.rate.set(limit) {
+            self.each_connected(Queue::look_again);
+        }
+    }
+
+    /// The headroom in every page to the guest.
+    pub(crate) fn headroom(&self) -> Headroom {
+        Headroom::new(self.headroom.load(Relaxed))
+    }
+
+    /// Sets another headroom, for packets that are planned from now on; tells whether it is another one.
+    ///
+    /// What depends on there being no headroom is announced to all of the host. So a `restless` guest, which
+    /// changes too often, does without until it changes when it is not.
+    pub(crate) fn set_headroom(dev: &Device<Self>, headroom: Headroom, restless: bool) -> bool {
+        let this = dev.data();
+        if this.headroom() == headroom {
+            return false;
+        }
+        this.headroom.store(headroom.bytes().into(), Relaxed);
+        let was_restless = this.restless.load(Relaxed);
+        this.restless.store(restless, Relaxed);
+        if !(restless && was_restless) {
+            dev.update_features(&rtnl::lock());
+        }
+        true
+    }
+
+    /// Whether the guest has said that it receives packets of this kind which are still to be cut.
+    pub(crate) fn guest_takes(&self, kind: GsoKind) -> bool {
+        let offloads = self.offloads.lock();
+        match kind {
+            GsoKind::TcpV4 => offloads.gso_v4,
+            GsoKind::TcpV6 => offloads.gso_v6,
+        }
     }
 
     /// Whether something went wrong since the guest connected.
@@ -223,9 +368,17 @@ impl Interface {
 
     /// Stops all queues because of `fault`. May be called in any context.
     pub(crate) fn raise(&self, dev: &Device<Self>, fault: Fault) {
+        let mut first = false;
         self.change_link(dev, |link| {
-            link.fault.get_or_insert(fault);
+            first = link.fault.is_none();
+            if first {
+                link.fault = Some(fault);
+                fault.counter(&self.faults).add(1);
+            }
         });
+        if first {
+            trace::fault(dev, fault.describe());
+        }
         for queue in self.queues.iter() {
             queue.wait.wake();
         }
@@ -244,18 +397,41 @@ impl Interface {
     /// One queue's guest has stopped receiving.
     pub(crate) fn queue_stalled(&self, dev: &Device<Self>) {
         self.change_link(dev, |link| link.stalled = link.stalled.saturating_add(1));
-        netdev_info!(dev, "Guest Rx stalled\n");
+        netdev_info_ratelimited!(dev, "Guest Rx stalled\n");
     }
 
     /// One queue's guest, which had stopped, receives again.
     pub(crate) fn queue_recovered(&self, dev: &Device<Self>) {
         self.change_link(dev, |link| link.stalled = link.stalled.saturating_sub(1));
-        netdev_info!(dev, "Guest Rx ready\n");
+        netdev_info_ratelimited!(dev, "Guest Rx ready\n");
+    }
+
+    /// Replaces what the guest has configured. Sleeps.
+    pub(crate) fn steer(&self, steering: Option<KBox<Steering>>) {
+        drop(self.steering.replace(steering));
+    }
+
+    /// The hash of a packet that goes to the guest, if the guest has asked for one.
+    #[inline]
+    pub(crate) fn hash(&self, skb: &SkBuff) -> Option<Hash> {
+        if self.steering.is_empty() {
+            return None;
+        }
+        self.steering.read(&rcu::read_lock())?.hash(skb)
+    }
+
+    /// What the guest has configured.
+    pub(crate) fn settings(&self) -> Settings {
+        let guard = rcu::read_lock();
+        match self.steering.read(&guard) {
+            Some(steering) => *steering.settings(),
+            None => Settings::NONE,
+        }
     }
 
     fn each_connected(&self, f: impl FnMut(&mut Queue)) {
-        if let Some(queues) = &mut *self.connection.lock() {
-            queues.iter_mut().for_each(f);
+        if let Some(connection) = &mut *self.connection.lock() {
+            connection.queues.iter_mut().for_each(f);
         }
     }
 
@@ -274,25 +450,44 @@ impl Interface {
 #[vtable]
 impl netdevice::Operations for Interface {
     const STAT_NAMES: &'static [&'static CStr] = Stats::NAMES;
+    const QUEUE_STAT_NAMES: &'static [&'static CStr] = Stats::QUEUE_NAMES;
+    const RING_SLOTS: u32 = ring::slots::<netif::Tx>();
 
-    fn open(dev: &Device<Self>) -> Result {
-        dev.data().each_connected(Queue::up);
+    fn open(dev: &Device<Self>, rtnl: &rtnl::Guard) -> Result {
+        dev.data().each_connected(|queue| queue.up(rtnl));
         dev.start_all_queues();
         Ok(())
     }
 
-    fn stop(dev: &Device<Self>) {
+    fn stop(dev: &Device<Self>, rtnl: &rtnl::Guard) {
         dev.stop_all_queues();
-        dev.data().each_connected(Queue::down);
+        dev.data().each_connected(|queue| queue.down(rtnl));
     }
 
-    fn start_xmit(dev: &Device<Self>, skb: SkBuff, more: bool) -> TxOutcome {
-        match dev.data().queue(skb.queue_mapping().into()) {
-            Some(queue) => queue.send(dev, skb, more),
-            None => {
-                skb.drop_any(kernel::net::skbuff::DropReason::DeviceNotReady);
-                TxOutcome::Ok
-            }
+    fn start_xmit(dev: &Device<Self>, skb: SkBuff) -> TxOutcome {
+        let this = dev.data();
+        let Some(queue) = this.queue(skb.queue_mapping().into()) else {
+            skb.drop_any(DropReason::DeviceNotReady);
+            return TxOutcome::Ok;
+        };
+        if !this.filter.admits(&skb) {
+            queue.stats.rx_multicast_filtered.add(1);
+            skb.drop_any(DropReason::Filtered);
+            return TxOutcome::Ok;
+        }
+        queue.send(dev, skb)
+    }
+
+    fn select_queue(dev: &Device<Self>, skb: &SkBuff) -> Selection {
+        let published = &dev.data().get_ref().steering;
+        if published.is_empty() {
+            return Selection::Default;
+        }
+        let guard = rcu::read_lock();
+        let steering = published.read(&guard);
+        match steering.and_then(|steering| steering.queue(skb, dev.real_queues())) {
+            Some(index) => Selection::Queue(index),
+            None => Selection::Default,
         }
     }
 
@@ -318,11 +513,14 @@ impl netdevice::Operations for Interface {
     }
 
     fn fix_features(dev: &Device<Self>, features: Features) -> Features {
-        let offloads = *dev.data().offloads.lock();
+        let this = dev.data();
+        let offloads = *this.offloads.lock();
+        // A guest with an XDP program takes what fits into one page.
+        let pages = this.headroom() == Headroom::default() && !this.restless.load(Relaxed);
         [
             (offloads.sg, Features::SG),
-            (offloads.gso_v4, Features::TSO),
-            (offloads.gso_v6, Features::TSO6),
+            (offloads.gso_v4 && pages, Features::TSO),
+            (offloads.gso_v6 && pages, Features::TSO6),
             (offloads.checksum_v4, Features::IP_CSUM),
             (offloads.checksum_v6, Features::IPV6_CSUM),
         ]
@@ -332,18 +530,74 @@ impl netdevice::Operations for Interface {
     }
 
     fn ethtool_stats(dev: &Device<Self>, out: &mut [u64]) {
-        out.fill(0);
-        for queue in dev.data().queues.iter() {
+        let this = dev.data();
+        let mut peak: u64 = 0;
+        let mut summed: usize = 0;
+        for queue in this.queues.iter() {
             let usage = queue.backlog.lock().usage();
+            peak = peak.max(usage.peak_bytes as u64);
             let gauges = [usage.packets as u64, usage.bytes as u64];
             let values = Iterator::chain(queue.stats.values(), gauges);
+            summed = 0;
             for (sum, value) in out.iter_mut().zip(values) {
                 *sum = sum.wrapping_add(value);
+                summed = summed.wrapping_add(1);
             }
-            // The last one is the most that any queue ever held.
-            if let Some(peak) = out.last_mut() {
-                *peak = (*peak).max(usage.peak_bytes as u64);
+        }
+        // The most that any queue ever held, and what is not counted by queues.
+        let rest = Iterator::chain([peak].into_iter(), this.faults.values());
+        for (slot, value) in out.iter_mut().skip(summed).zip(rest) {
+            *slot = value;
+        }
+    }
+
+    fn ethtool_queue_stats(dev: &Device<Self>, queue: u16, out: &mut [u64]) {
+        if let Some(queue) = dev.data().queue(queue.into()) {
+            for (slot, value) in out.iter_mut().zip(queue.stats.of_queue()) {
+                *slot = value;
             }
+        }
+    }
+
+    fn steering_size(dev: &Device<Self>) -> SteeringSize {
+        SteeringSize {
+            key: KEY_LEN as u32,
+            table: dev.data().settings().mapping.entries().len() as u32,
+        }
+    }
+
+    fn steering(dev: &Device<Self>, table: &mut [u32], key: &mut [u8]) -> HashFunction {
+        let settings = dev.data().settings();
+        for (to, from) in table.iter_mut().zip(settings.mapping.entries()) {
+            *to = u32::from(*from);
+        }
+        for (to, from) in key.iter_mut().zip(settings.key) {
+            *to = from;
+        }
+        match settings.algorithm {
+            Algorithm::None => HashFunction::Unknown,
+            Algorithm::Toeplitz => HashFunction::Toeplitz,
+        }
+    }
+
+    fn queue_stats(dev: &Device<Self>, queue: u16) -> QueueStats {
+        let this = dev.data();
+        let Some(queue) = this.queue(queue.into()) else {
+            return QueueStats::default();
+        };
+        let stats = &queue.stats;
+        QueueStats {
+            rx: RxQueueStats {
+                packets: stats.tx_packets.get(),
+                bytes: stats.tx_bytes.get(),
+                dropped: stats.tx_lost(),
+                alloc_failures: stats.tx_no_memory.get(),
+            },
+            tx: TxQueueStats {
+                packets: stats.rx_packets.get(),
+                bytes: stats.rx_bytes.get(),
+                dropped: stats.rx_lost(),
+            },
         }
     }
 }

@@ -32,8 +32,10 @@ pub(crate) trait Device {
     /// Shows `state` to the frontend and the toolstack.
     fn publish(&mut self, state: State);
 
-    /// Answers a frontend that has changed its details while connected: publishes the state
-    /// `Reconfigured`.
+    /// Takes up the details that the frontend may change while connected.
+    fn refresh(&mut self);
+
+    /// Answers a frontend that changes its details: publishes the state `Reconfigured`.
     fn reconfigure(&mut self);
 
     /// Reports that the frontend went to a state which it must not be in.
@@ -120,6 +122,11 @@ impl Lifecycle {
         self.state == State::Connected
     }
 
+    /// Whether something is not published before the hotplug script is done.
+    pub(crate) fn waits_for_hotplug(&self) -> bool {
+        self.hotplug_pending
+    }
+
     /// Leads the device to `goal`, or to [`State::Closing`] if it cannot be connected.
     pub(crate) fn go(&mut self, goal: State, device: &mut impl Device) {
         while let Some(step) = step(self.state, goal) {
@@ -156,7 +163,7 @@ impl Lifecycle {
     }
 
     /// Gives up a connection after an error which has been reported; the frontend may start anew.
-    fn fail(&mut self, device: &mut impl Device) {
+    pub(crate) fn fail(&mut self, device: &mut impl Device) {
         self.hotplug_pending = false;
         self.go(State::Closing, device);
     }
@@ -182,7 +189,13 @@ impl Lifecycle {
             1 => self.go(State::InitWait, device),
             // Not all is there yet.
             3 => {}
-            4 => self.go(State::Connected, device),
+            4 => {
+                // A frontend may have written the details only after it went to `Reconfiguring`.
+                if self.is_connected() {
+                    device.refresh();
+                }
+                self.go(State::Connected, device);
+            }
             5 => self.go(State::Closing, device),
             6 => {
                 self.go(State::Closed, device);
@@ -192,7 +205,11 @@ impl Lifecycle {
             }
             7 if self.broken => {}
             7 => {
+                if self.is_connected() {
+                    device.refresh();
+                }
                 device.reconfigure();
+                // Shown until the frontend goes on.
                 self.stale = true;
             }
             _ => {

@@ -8,7 +8,10 @@
 //! A key without a default has to be there and has to be right. A key with a default may be
 //! missing, and counts as missing when it holds no number.
 
-use crate::guest_rx::plan::Headroom;
+use crate::{
+    guest_rx::plan::Headroom,
+    guest_tx::credit::Limit, //
+};
 
 const RX_COPY: &str = "request-rx-copy";
 const QUEUES: &str = "multi-queue-num-queues";
@@ -19,13 +22,17 @@ const GSO_V6: &str = "feature-gso-tcpv6";
 const NO_CHECKSUM_V4: &str = "feature-no-csum-offload";
 const CHECKSUM_V6: &str = "feature-ipv6-csum-offload";
 const XDP_HEADROOM: &str = "xdp-headroom";
+const MULTICAST_CONTROL: &str = "request-multicast-control";
 const TX_RING: &str = "tx-ring-ref";
 const RX_RING: &str = "rx-ring-ref";
 const PORT: &str = "event-channel";
 const TX_PORT: &str = "event-channel-tx";
 const RX_PORT: &str = "event-channel-rx";
+const CONTROL_RING: &str = "ctrl-ring-ref";
+const CONTROL_PORT: &str = "event-channel-ctrl";
 const HANDLE: &str = "handle";
 const MAC: &str = "mac";
+const RATE: &str = "rate";
 
 /// A key which does not allow to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +112,30 @@ pub(crate) struct Agreement {
     pub(crate) offloads: Offloads,
     /// The guest tells when it has posted requests; otherwise the ring has to be polled.
     pub(crate) rx_notify: bool,
-    pub(crate) headroom: Headroom,
+    /// The ring by which the guest configures the interface, if it has one.
+    pub(crate) control: Option<ControlKeys>,
+}
+
+/// What the control ring is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ControlKeys {
+    pub(crate) ring_ref: u32,
+    pub(crate) port: u32,
+}
+
+impl ControlKeys {
+    /// Reads the frontend's directory. A frontend without the ring says nothing; any other has to be
+    /// clear.
+    fn read<V: AsRef<[u8]>>(
+        read: &mut impl FnMut(&'static str) -> Option<V>,
+    ) -> Result<Option<Self>, BadKey> {
+        let ring_ref = match required(read, CONTROL_RING, unsigned) {
+            Err(bad) if bad.problem == Problem::Missing => return Ok(None),
+            ring_ref => ring_ref?,
+        };
+        let port = required(read, CONTROL_PORT, unsigned)?;
+        Ok(Some(Self { ring_ref, port }))
+    }
 }
 
 impl Agreement {
@@ -126,6 +156,7 @@ impl Agreement {
         if !(1..=max_queues).contains(&queues) {
             return Err(Problem::OutOfRange.of(QUEUES));
         }
+        let control = ControlKeys::read(&mut read)?;
         let mut flag = |key| optional(&mut read, key) != 0;
         let sg = flag(SG);
         Ok(Self {
@@ -138,7 +169,7 @@ impl Agreement {
                 checksum_v6: flag(CHECKSUM_V6),
             },
             rx_notify: flag(RX_NOTIFY),
-            headroom: headroom(read),
+            control,
         })
     }
 
@@ -147,6 +178,14 @@ impl Agreement {
     pub(crate) fn queue_directories(&self) -> bool {
         self.queues > 1
     }
+}
+
+/// Reads from the frontend's directory whether the guest filters multicast frames; it may change while
+/// connected.
+pub(crate) fn multicast_control<V: AsRef<[u8]>>(
+    mut read: impl FnMut(&'static str) -> Option<V>,
+) -> bool {
+    optional(&mut read, MULTICAST_CONTROL) != 0
 }
 
 /// Reads the headroom from the frontend's directory; it may change while connected.
@@ -218,6 +257,17 @@ pub(crate) fn mac<V: AsRef<[u8]>>(
     required(&mut read, MAC, parse_mac)
 }
 
+/// Reads the limit of what the guest sends from the backend's directory, if there is one; it may change
+/// while connected.
+pub(crate) fn rate<V: AsRef<[u8]>>(
+    mut read: impl FnMut(&'static str) -> Option<V>,
+) -> Result<Option<Limit>, BadKey> {
+    match required(&mut read, RATE, parse_rate) {
+        Err(bad) if bad.problem == Problem::Missing => Ok(None),
+        rate => rate.map(Some),
+    }
+}
+
 fn required<V: AsRef<[u8]>, T>(
     read: &mut impl FnMut(&'static str) -> Option<V>,
     key: &'static str,
@@ -248,13 +298,29 @@ fn trim(mut value: &[u8]) -> &[u8] {
 }
 
 fn unsigned(value: &[u8]) -> Result<u32, Problem> {
-    value.iter().try_fold(0u32, |number, byte| {
+    u32::try_from(unsigned_long(value)?).map_err(|_| Problem::OutOfRange)
+}
+
+fn unsigned_long(value: &[u8]) -> Result<u64, Problem> {
+    if value.is_empty() {
+        return Err(Problem::Malformed);
+    }
+    value.iter().try_fold(0u64, |number, byte| {
         let digit = char::from(*byte).to_digit(10).ok_or(Problem::Malformed)?;
         number
             .checked_mul(10)
-            .and_then(|number| number.checked_add(digit))
+            .and_then(|number| number.checked_add(digit.into()))
             .ok_or(Problem::OutOfRange)
     })
+}
+
+/// Bytes and microseconds, separated by a comma.
+fn parse_rate(value: &[u8]) -> Result<Limit, Problem> {
+    let mut parts = value.splitn(2, |byte| *byte == b',');
+    let (Some(bytes), Some(usec)) = (parts.next(), parts.next()) else {
+        return Err(Problem::Malformed);
+    };
+    Ok(Limit::new(unsigned_long(bytes)?, unsigned(usec)?))
 }
 
 /// Six numbers of one or two hexadecimal digits, separated by colons.

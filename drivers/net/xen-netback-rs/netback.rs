@@ -9,8 +9,10 @@
 //! Directions are named from the guest: guest Rx is host to guest.
 //!
 //! - [`xenbus`] follows a device's life, [`negotiate`] and [`lifecycle`] decide what follows from
-//!   what the frontend says.
-//! - [`interface`] is the network device `vifX.Y`, [`queue`] one queue pair of it.
+//!   what the frontend says, in its [`keys`].
+//! - [`interface`] is the network device `vifX.Y`, [`queue`] one queue pair of it, with its
+//!   [`channels`] and what is [`shared`].
+//! - [`control`] is the ring by which the guest configures [`steering`].
 //! - [`guest_rx`] is the way to the guest, [`guest_tx`] the way from it.
 //!
 //! Everything a guest writes is hostile until checked; nothing it does can make this code panic,
@@ -25,15 +27,24 @@
     clippy::unwrap_used
 )]
 
-mod complaints;
+mod budget;
+mod channels;
+mod control;
+mod debugfs;
 mod guest_rx;
 mod guest_tx;
+mod headers;
 mod interface;
+mod keys;
 mod lifecycle;
+mod multicast;
 mod negotiate;
 mod params;
 mod queue;
+mod shared;
 mod stats;
+mod steering;
+mod toeplitz;
 mod wire;
 mod xenbus;
 

@@ -23,6 +23,12 @@ pub(crate) type TxReply = [u8; 4];
 /// before it.
 pub(crate) type RxSlot = [u8; 8];
 
+/// A request of the control ring.
+pub(crate) type ControlSlot = [u8; 16];
+
+/// The answer to a [`ControlSlot`]; only the first bytes of the entry are written.
+pub(crate) type ControlReply = [u8; 12];
+
 const MORE_DATA: u16 = 1 << 2;
 const EXTRA_INFO: u16 = 1 << 3;
 
@@ -277,5 +283,45 @@ impl RxExtra {
             }
         };
         [extra, flags, a, b, c, d, e, f]
+    }
+}
+
+/// A request of the control ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ControlRequest {
+    pub(crate) id: u16,
+    /// What is asked for; see `control::request`.
+    pub(crate) kind: u16,
+    pub(crate) data: [u32; 3],
+}
+
+/// Why a request of the control ring was not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NotSupported = 1,
+    InvalidParameter = 2,
+}
+
+impl ControlRequest {
+    pub(crate) fn decode(slot: &ControlSlot) -> Self {
+        let [i0, i1, k0, k1, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3] = *slot;
+        Self {
+            id: u16::from_ne_bytes([i0, i1]),
+            kind: u16::from_ne_bytes([k0, k1]),
+            data: [[a0, a1, a2, a3], [b0, b1, b2, b3], [c0, c1, c2, c3]].map(u32::from_ne_bytes),
+        }
+    }
+
+    /// Encodes the answer.
+    pub(crate) fn reply(&self, result: Result<u32, Refusal>) -> ControlReply {
+        let (status, data) = match result {
+            Ok(data) => (0, data),
+            Err(refusal) => (refusal as u32, 0),
+        };
+        let [i0, i1] = self.id.to_ne_bytes();
+        let [k0, k1] = self.kind.to_ne_bytes();
+        let [s0, s1, s2, s3] = status.to_ne_bytes();
+        let [d0, d1, d2, d3] = data.to_ne_bytes();
+        [i0, i1, k0, k1, s0, s1, s2, s3, d0, d1, d2, d3]
     }
 }

@@ -8,7 +8,13 @@ use kernel::{
     driver,
     fixed_vec::FixedVec,
     fmt,
-    net::netdevice,
+    net::{
+        netdevice::{
+            self,
+            netdev_warn_ratelimited, //
+        },
+        trace, //
+    },
     new_mutex,
     prelude::*,
     str::{
@@ -26,11 +32,10 @@ use kernel::{
             self,
             Announcement,
             Disposition,
-            UeventEnv, //
+            UeventVariables, //
         },
         xenstore::{
             self,
-            Value,
             Watch,
             STORE, //
         },
@@ -39,11 +44,15 @@ use kernel::{
 };
 
 use crate::{
-    complaints::Complaints,
+    budget::Budget,
+    control::Control,
+    debugfs,
+    guest_rx::plan::Headroom,
     interface::{
         Fault,
         Interface, //
     },
+    keys,
     lifecycle::{
         self,
         Fate,
@@ -66,18 +75,23 @@ use crate::{
 /// The module: a driver on the bus.
 #[pin_data]
 pub(crate) struct Module {
+    // Dropped before the directory.
     #[pin]
     _driver: driver::Registration<xenbus::Adapter<Netback>>,
+    _debugfs: debugfs::Root,
 }
 
 impl kernel::InPlaceModule for Module {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
-            if !xen::is_domain() {
+            // A kernel with KASAN does not start on Xen. There the module is loaded for its KUnit suites.
+            if !xen::is_domain() && !cfg!(CONFIG_KASAN) {
                 return Err(ENODEV);
             }
-            params::sanitise();
+            params::init();
+            let debugfs = debugfs::Root::new()?;
             Ok(try_pin_init!(Self {
+                _debugfs: debugfs,
                 // Not "vif", which is the C driver's: both can be loaded.
                 _driver <- driver::Registration::new(c"xen-netback-rs", module),
             }))
@@ -96,11 +110,29 @@ pub(crate) struct Frontend {
     /// This end.
     pub(crate) xdev: ARef<xenbus::Device>,
     pub(crate) domid: DomId,
+    /// The device's number among those of the other end.
+    pub(crate) handle: u32,
     /// The other end's directory in xenstore.
     path: CString,
+    /// Headroom was offered to it.
+    headroom: bool,
+    /// The hotplug script, as events for user space name it.
+    script: CString,
 }
 
-/// A device and its state. Shared with the watch on its hotplug script.
+impl Frontend {
+    /// Makes all events of the device name the script, and the network device if there is one.
+    fn name_in_events(&self, netdev: Option<&netdevice::Registration<Interface>>) -> Result {
+        let vif = netdev
+            .map(|netdev| CString::try_from_fmt(fmt!("vif={}", netdev.name())))
+            .transpose()?;
+        let script = CString::try_from(&*self.script)?;
+        self.xdev
+            .set_uevent_variables(UeventVariables([Some(script), vif]))
+    }
+}
+
+/// A device and its state. Shared with its watches.
 #[pin_data]
 pub(crate) struct Backend {
     frontend: Frontend,
@@ -111,7 +143,9 @@ pub(crate) struct Backend {
 
 struct Life {
     cycle: Lifecycle,
-    complaints: Complaints,
+    complaints: Budget,
+    /// Of the headroom.
+    changes: Budget,
     /// Gone once the driver is unbound, and with it the interface's reference to the backend.
     netdev: Option<netdevice::Registration<Interface>>,
 }
@@ -122,15 +156,46 @@ pub(crate) struct Data {
     backend: Arc<Backend>,
     /// Gone once the driver is unbound.
     #[pin]
-    hotplug: Mutex<Option<Watch<Hotplug>>>,
+    watches: Mutex<Option<Watches>>,
 }
 
-/// Hears of the hotplug script's result.
-struct Hotplug(Arc<Backend>);
+/// What may change at any time, and what follows from it.
+struct Follow {
+    backend: Arc<Backend>,
+    follow: fn(&Backend),
+}
 
-impl xenstore::Handler for Hotplug {
+impl xenstore::Handler for Follow {
     fn changed(&self) {
-        self.0.check_hotplug();
+        (self.follow)(&self.backend);
+    }
+}
+
+/// The watches of a device.
+#[expect(dead_code, reason = "they watch as long as they are kept")]
+struct Watches {
+    hotplug: Watch<Follow>,
+    rate: Watch<Follow>,
+    multicast: Watch<Follow>,
+}
+
+impl Watches {
+    fn register(backend: &Arc<Backend>) -> Result<Self> {
+        let watch = |dir: &CStr, node: &CStr, follow| {
+            let backend = backend.clone();
+            Watch::register(join(dir, node)?, Follow { backend, follow })
+        };
+        let frontend = &backend.frontend;
+        let own = frontend.xdev.nodename();
+        Ok(Self {
+            hotplug: watch(own, c"hotplug-status", Backend::check_hotplug)?,
+            rate: watch(own, c"rate", Backend::follow_rate)?,
+            multicast: watch(
+                &frontend.path,
+                c"request-multicast-control",
+                Backend::follow_multicast,
+            )?,
+        })
     }
 }
 
@@ -141,14 +206,12 @@ impl xenbus::Driver for Netback {
     fn probe<'a>(xdev: &'a xenbus::Device<device::Core<'_>>) -> impl PinInit<Data, Error> + 'a {
         pin_init::pin_init_scope(move || {
             let backend = Backend::new(xdev)?;
-            let dir = backend.frontend.xdev.nodename();
-            let watch = join(dir, c"hotplug-status")
-                .and_then(|path| Watch::register(path, Hotplug(backend.clone())))
+            let watches = Watches::register(&backend)
                 // The interface refers to the backend, so neither goes by itself.
                 .inspect_err(|_| backend.close())?;
             Ok(try_pin_init!(Data {
                 backend,
-                hotplug <- new_mutex!(Some(watch)),
+                watches <- new_mutex!(Some(watches)),
             }))
         })
     }
@@ -163,18 +226,12 @@ impl xenbus::Driver for Netback {
 
     fn unbind(xdev: &xenbus::Device<device::Core<'_>>, data: Pin<&Data>) {
         // Waits for a running handler, which needs the other lock.
-        let watch = data.hotplug.lock().take();
-        drop(watch);
+        let watches = data.watches.lock().take();
+        drop(watches);
         data.backend.close();
         // The next driver's hotplug script has to write it again. It may never have been written.
-        let _ = STORE.remove(xdev.nodename(), c"hotplug-status");
-    }
-
-    fn uevent(xdev: &xenbus::Device, env: &mut UeventEnv<'_>) -> Result {
-        match STORE.read(xdev.nodename(), c"script") {
-            Ok(script) => env.add(fmt!("script={}", BStr::from_bytes(&script))),
-            // The event is not about a device that is in use.
-            Err(_) => Ok(()),
+        if let Err(ENOMEM) = STORE.remove(xdev.nodename(), c"hotplug-status") {
+            xdev.report_error(ENOMEM, fmt!("removing hotplug-status"));
         }
     }
 }
@@ -183,25 +240,31 @@ impl Backend {
     /// Offers what the driver can do, and creates the network device.
     fn new(xdev: &xenbus::Device<device::Core<'_>>) -> Result<Arc<Self>> {
         let dir = xdev.nodename();
-        let queues = params::MAX_QUEUES.get().clamp(1, u16::MAX.into());
-        offer(dir, queues).inspect_err(|error| {
+        let queues = params::MAX_QUEUES.get().clamp(1, params::MAX_QUEUES_LIMIT);
+        let headroom = params::PROVIDES_XDP_HEADROOM.get();
+        keys::offer(dir, queues, headroom).inspect_err(|error| {
             xdev.report_fatal(*error, fmt!("writing the features"));
         })?;
-        STORE.read(dir, c"script").inspect_err(|error| {
+        let script = STORE.read(dir, c"script").inspect_err(|error| {
             xdev.report_fatal(*error, fmt!("reading the hotplug script"));
         })?;
 
-        let name = interface_name(xdev)?;
+        let handle = handle(xdev)?;
+        let name = CString::try_from_fmt(fmt!("vif{}.{}", xdev.otherend_id(), handle))?;
         let backend = Arc::pin_init(
             try_pin_init!(Self {
                 frontend: Frontend {
                     xdev: (&**xdev).into(),
                     domid: xdev.otherend_id(),
-                    path: CString::try_from_fmt(fmt!("{}", xdev.otherend()))?,
+                    handle,
+                    headroom,
+                    path: owned(xdev.otherend())?,
+                    script: CString::try_from_fmt(fmt!("script={}", BStr::from_bytes(&script)))?,
                 },
                 life <- new_mutex!(Life {
                     cycle: Lifecycle::new(),
-                    complaints: Complaints::new(),
+                    complaints: Budget::new(),
+                    changes: Budget::new(),
                     netdev: None,
                 }),
             }),
@@ -212,6 +275,7 @@ impl Backend {
             .inspect_err(|error| {
                 xdev.report_fatal(*error, fmt!("creating the interface {}", &*name));
             })?;
+        trace::attach(&netdev, netdev.max_queues());
         backend.life.lock().netdev = Some(netdev);
         backend.announce(Announcement::Online);
         backend.with_life(|cycle, device| cycle.go(State::InitWait, device));
@@ -220,10 +284,8 @@ impl Backend {
 
     /// Follows the frontend to its state.
     fn frontend_changed(&self, state: Option<xenbus::State>) -> Disposition {
-        let fate = self.with_life(|cycle, device| match state {
-            Some(state) => cycle.frontend_changed(state as u32, device),
-            None => cycle.frontend_changed(u32::MAX, device),
-        });
+        let state = state.map_or(u32::MAX, |state| state as u32);
+        let fate = self.with_life(|cycle, device| cycle.frontend_changed(state, device));
         // The script may be done long since.
         self.check_hotplug();
         match fate {
@@ -235,9 +297,27 @@ impl Backend {
     /// Publishes what waits for the hotplug script, if it is done.
     fn check_hotplug(&self) {
         let status = STORE.read(self.frontend.xdev.nodename(), c"hotplug-status");
-        if status.is_ok_and(|status| &*status == b"connected") {
-            self.with_life(|cycle, device| cycle.hotplug_connected(device));
-        }
+        self.with_life(|cycle, device| match status {
+            Ok(status) if &*status == b"connected" => cycle.hotplug_connected(device),
+            Err(ENOMEM) if cycle.waits_for_hotplug() => {
+                device.complain(ENOMEM, fmt!("reading hotplug-status"));
+                cycle.fail(device);
+            }
+            _ => {}
+        });
+    }
+
+    /// Takes up a changed limit.
+    fn follow_rate(&self) {
+        self.while_connected(|device| device.follow_rate(), fmt!("reading the limit"));
+    }
+
+    /// Takes up whether the guest filters multicast frames.
+    fn follow_multicast(&self) {
+        self.while_connected(
+            |device| device.follow_multicast(),
+            fmt!("reading request-multicast-control"),
+        );
     }
 
     /// Disconnects from the frontend, whose view of the device does not change, and removes the
@@ -260,6 +340,17 @@ impl Backend {
         self.within(&mut self.life.lock(), f)
     }
 
+    /// Runs `f`, unless no frontend is connected; an error is reported as one of `doing`.
+    fn while_connected(&self, f: impl FnOnce(&Actions<'_>) -> Result, doing: fmt::Arguments<'_>) {
+        self.with_life(|cycle, device| {
+            if cycle.is_connected() {
+                if let Err(error) = f(device) {
+                    device.complain(error, doing);
+                }
+            }
+        });
+    }
+
     fn within<T>(
         &self,
         life: &mut Life,
@@ -268,6 +359,7 @@ impl Backend {
         let mut actions = Actions {
             frontend: &self.frontend,
             complaints: &mut life.complaints,
+            changes: &mut life.changes,
             netdev: life.netdev.as_ref()?,
         };
         Some(f(&mut life.cycle, &mut actions))
@@ -288,14 +380,14 @@ impl Backend {
         true
     }
 
-    /// Tells user space about the network device. The event is not worth failing for.
+    /// Tells user space about the network device, by the name that it has now. The event is not worth
+    /// failing for.
     fn announce(&self, announcement: Announcement) {
-        let variable = match &self.life.lock().netdev {
-            Some(netdev) => CString::try_from_fmt(fmt!("vif={}", netdev.name())),
-            None => return,
-        };
-        if let Ok(variable) = variable {
-            let _ = self.frontend.xdev.announce(announcement, &variable);
+        let life = self.life.lock();
+        if life.netdev.is_some() {
+            let _ = self.frontend.name_in_events(life.netdev.as_ref());
+            drop(life);
+            let _ = self.frontend.xdev.announce(announcement);
         }
     }
 }
@@ -303,7 +395,8 @@ impl Backend {
 /// What the life cycle does with a device.
 struct Actions<'a> {
     frontend: &'a Frontend,
-    complaints: &'a mut Complaints,
+    complaints: &'a mut Budget,
+    changes: &'a mut Budget,
     netdev: &'a netdevice::Registration<Interface>,
 }
 
@@ -313,7 +406,11 @@ impl lifecycle::Device for Actions<'_> {
             return false;
         }
         match self.try_connect() {
-            Ok(()) => true,
+            Ok(()) => {
+                // It may have been renamed. Events are not worth failing for.
+                let _ = self.frontend.name_in_events(Some(self.netdev));
+                true
+            }
             Err(error) => {
                 // What was connected of it may have found a fault.
                 Interface::disconnect(self.netdev);
@@ -328,7 +425,7 @@ impl lifecycle::Device for Actions<'_> {
     }
 
     fn publish(&mut self, state: State) {
-        self.frontend.xdev.switch_state(match state {
+        self.switch_state(match state {
             State::Initialising => xenbus::State::Initialising,
             State::InitWait => xenbus::State::InitWait,
             State::Connected => xenbus::State::Connected,
@@ -337,8 +434,18 @@ impl lifecycle::Device for Actions<'_> {
         });
     }
 
+    fn refresh(&mut self) {
+        // What cannot be read stays as it is.
+        if let Ok(headroom) = self.frontend.headroom() {
+            let restless = !self.changes.allowed();
+            if Interface::set_headroom(self.netdev, headroom, restless) {
+                self.changes.count();
+            }
+        }
+    }
+
     fn reconfigure(&mut self) {
-        self.frontend.xdev.switch_state(xenbus::State::Reconfigured);
+        self.switch_state(xenbus::State::Reconfigured);
     }
 
     fn reject(&mut self, frontend: u32) {
@@ -346,8 +453,11 @@ impl lifecycle::Device for Actions<'_> {
     }
 
     fn online(&mut self) -> bool {
-        let value = STORE.read(self.frontend.xdev.nodename(), c"online");
-        value.is_ok_and(|value| !matches!(&*value, b"" | b"0"))
+        match STORE.read(self.frontend.xdev.nodename(), c"online") {
+            Ok(value) => !matches!(&*value, b"" | b"0"),
+            // If it does not, the device goes with its directory.
+            Err(error) => error == ENOMEM,
+        }
     }
 }
 
@@ -367,6 +477,17 @@ impl From<Error> for ConnectError {
     }
 }
 
+impl Frontend {
+    /// The headroom that it asks for at this time.
+    fn headroom(&self) -> Result<Headroom> {
+        if self.headroom {
+            keys::judge(&self.path, |read| negotiate::headroom(read))
+        } else {
+            Ok(Headroom::default())
+        }
+    }
+}
+
 impl Actions<'_> {
     fn try_connect(&self) -> Result<(), ConnectError> {
         let netdev = self.netdev;
@@ -374,14 +495,29 @@ impl Actions<'_> {
         let path = &self.frontend.path;
 
         let own = xdev.nodename();
-        if let Err(bad) = negotiate::mac(|key| read(own, key)) {
+        if let Err(bad) = keys::judge(own, |read| negotiate::mac(read))? {
             return Err(ConnectError::Key(bad, owned(own)?));
         }
-        let agreement = match Agreement::read(|key| read(path, key), netdev.max_queues().into()) {
+        let queues = netdev.max_queues().into();
+        let agreement = match keys::judge(path, |read| Agreement::read(read, queues))? {
             Ok(agreement) => agreement,
             Err(bad) => return Err(ConnectError::Key(bad, owned(path)?)),
         };
 
+        let debugfs = debugfs::interface_dir(netdev).ok();
+        // In the range of `u16`, as what was offered.
+        let count = agreement.queues as u16;
+        let control = agreement
+            .control
+            .map(|keys| Control::connect(self.frontend, netdev, keys, count, debugfs.as_ref()))
+            .transpose();
+        let control = match control {
+            Ok(control) => control,
+            Err(error) => return Err(ConnectError::Queue(error, owned(path)?)),
+        };
+
+        self.follow_rate()?;
+        self.follow_multicast()?;
         let mut queues = FixedVec::new(agreement.queues as usize).map_err(Error::from)?;
         for index in 0..agreement.queues {
             let dir = if agreement.queue_directories() {
@@ -389,20 +525,60 @@ impl Actions<'_> {
             } else {
                 owned(path)?
             };
-            let keys = match QueueKeys::read(|key| read(&dir, key)) {
+            let keys = match keys::judge(&dir, |read| QueueKeys::read(read))? {
                 Ok(keys) => keys,
                 Err(bad) => return Err(ConnectError::Key(bad, dir)),
             };
             // There are as many as the agreement allows.
             let shared = netdev.data().get_ref().queue(index).ok_or(EINVAL)?;
-            match Queue::connect(self.frontend, netdev, shared, &keys, &agreement) {
+            match Queue::connect(
+                self.frontend,
+                netdev,
+                shared,
+                &keys,
+                &agreement,
+                debugfs.as_ref(),
+            ) {
                 // Has room for all.
                 Ok(queue) => drop(queues.push(queue)),
                 Err(error) => return Err(ConnectError::Queue(error, dir)),
             }
         }
-        Interface::connect(netdev, &agreement, queues)?;
+        let headroom = self.frontend.headroom()?;
+        Interface::connect(netdev, &agreement, headroom, queues, control)?;
         Ok(())
+    }
+
+    /// Takes up the limit that the toolstack sets. What it says wrongly limits nothing.
+    fn follow_rate(&self) -> Result {
+        let rate = keys::judge(self.frontend.xdev.nodename(), |read| negotiate::rate(read))?;
+        let limit = rate.unwrap_or_else(|bad| {
+            netdev_warn_ratelimited!(
+                self.netdev,
+                "{} {}, so traffic is not limited\n",
+                bad.key,
+                bad.problem.describe()
+            );
+            None
+        });
+        self.netdev.data().set_rate(limit);
+        Ok(())
+    }
+
+    /// Takes up whether the guest filters multicast frames.
+    fn follow_multicast(&self) -> Result {
+        let enabled = keys::judge(&self.frontend.path, |read| {
+            negotiate::multicast_control(read)
+        })?;
+        self.netdev.data().filter.enable(enabled);
+        Ok(())
+    }
+
+    /// Shows a state to the frontend, which waits for it; tells if it could not be shown.
+    fn switch_state(&mut self, state: xenbus::State) {
+        if let Err(error) = self.frontend.xdev.switch_state(state) {
+            self.complain(error, fmt!("publishing the state {:?}", state));
+        }
     }
 
     /// Reports an error once, in the log and in xenstore.
@@ -435,44 +611,16 @@ impl Actions<'_> {
     }
 }
 
-/// Writes what a frontend may use.
-fn offer(dir: &CStr, queues: u32) -> Result {
-    xenstore::transaction(|store| {
-        for (key, value) in [
-            (c"feature-sg", 1),
-            (c"feature-gso-tcpv4", 1),
-            (c"feature-gso-tcpv6", 1),
-            (c"feature-ipv6-csum-offload", 1),
-            (c"feature-rx-copy", 1),
-            (c"feature-rx-flip", 0),
-            (
-                c"feature-split-event-channels",
-                u32::from(params::SEPARATE_TX_RX_IRQ.get()),
-            ),
-            (c"multi-queue-max-queues", queues),
-        ] {
-            store.write(dir, key, fmt!("{}", value))?;
-        }
-        Ok(())
-    })
-}
-
-/// `vifX.Y`: the frontend's domain, and the device's number in it.
-fn interface_name(xdev: &xenbus::Device<device::Core<'_>>) -> Result<CString> {
+/// The device's number among those of its frontend.
+fn handle(xdev: &xenbus::Device<device::Core<'_>>) -> Result<u32> {
     let dir = xdev.nodename();
-    let handle = negotiate::handle(|key| read(dir, key)).map_err(|bad| {
+    keys::judge(dir, |read| negotiate::handle(read))?.map_err(|bad| {
         xdev.report_fatal(
             EINVAL,
             fmt!("{}/{} {}", dir, bad.key, bad.problem.describe()),
         );
         EINVAL
-    })?;
-    CString::try_from_fmt(fmt!("vif{}.{}", xdev.otherend_id(), handle))
-}
-
-fn read(dir: &CStr, key: &'static str) -> Option<Value> {
-    let key = CString::try_from_fmt(fmt!("{}", key)).ok()?;
-    STORE.read(dir, &key).ok()
+    })
 }
 
 fn owned(path: &CStr) -> Result<CString> {

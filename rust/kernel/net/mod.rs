@@ -4,10 +4,11 @@
 
 pub use kernel::net::*;
 
-mod ethtool;
+pub mod ethtool;
 pub mod napi;
 pub mod netdevice;
 pub mod page_pool;
 pub mod rtnl;
 pub mod skbuff;
 pub mod stats;
+pub mod trace;

@@ -20,6 +20,7 @@ use super::{
         Hold,
         Operations, //
     },
+    rtnl,
     skbuff::{
         Frame,
         Unshared, //
@@ -27,6 +28,7 @@ use super::{
 };
 use crate::{
     bindings,
+    bottom_half,
     prelude::*,
     sync::Arc,
     types::{
@@ -179,29 +181,43 @@ impl<P> Napi<P> {
     #[inline]
     pub fn schedule_from_thread(&self) {
         // Softirqs that a thread raises run when bottom halves are enabled.
-        //
-        // SAFETY: They are enabled below.
-        unsafe { bindings::local_bh_disable() };
+        let _disabled = bottom_half::disable();
         self.schedule();
-        // SAFETY: They were disabled above.
-        unsafe { bindings::local_bh_enable() };
+    }
+}
+
+impl<P> Napi<P> {
+    /// The state of polling, as C's bits.
+    pub fn state(&self) -> c_ulong {
+        // SAFETY: The memory is valid by the type invariant. The state may be changing.
+        unsafe { (&raw const (*self.napi.get()).state).read_volatile() }
+    }
+
+    /// The number of packets which one poll may receive.
+    pub fn weight(&self) -> c_int {
+        // SAFETY: The memory is valid by the type invariant. The number may be changing.
+        unsafe { (&raw const (*self.napi.get()).weight).read_volatile() }
     }
 }
 
 /// The owner of what a queue is polled through.
 ///
 /// It has a reference to the device, so that the device is not gone before this is dropped. Dropping it
-/// disables polling. Must be used and dropped where it is allowed to sleep.
+/// disables polling. Must be used and dropped where it is allowed to sleep; dropped without the routing
+/// netlink lock, unless [`Instance::hide`] was called.
 ///
 /// # Invariants
 ///
-/// The NAPI instance is added to the device and `enabled` tells whether it is enabled. No other value
-/// adds, removes, enables or disables it.
+/// No receive queue of the device points to the NAPI instance, except `shown`. The NAPI instance is added
+/// to the device and `enabled` tells whether it is enabled. No other value adds, removes, enables or
+/// disables it.
 pub struct Instance<P: Poller> {
     napi: Arc<Napi<P>>,
     enabled: bool,
+    /// The receive queue that is shown to be polled by the instance.
+    shown: Option<u16>,
     // Dropped after the NAPI instance was removed.
-    _device: Hold,
+    device: Hold,
 }
 
 impl<P: Poller> Instance<P> {
@@ -230,7 +246,8 @@ impl<P: Poller> Instance<P> {
         Ok(Self {
             napi,
             enabled: false,
-            _device: device,
+            shown: None,
+            device,
         })
     }
 
@@ -280,8 +297,49 @@ impl<P: Poller> Instance<P> {
     }
 }
 
+impl<P: Poller> Instance<P> {
+    /// Shows user space that the receive queue with the given index is polled by this instance.
+    ///
+    /// Does nothing if the device was created with fewer queues.
+    pub fn show_as_receiver(&mut self, rtnl: &rtnl::Guard, index: u16) {
+        self.hide(rtnl);
+        // SAFETY: The device is valid; the number does not change.
+        let queues = unsafe { (*self.device.as_raw()).num_rx_queues };
+        if u32::from(index) < queues {
+            // INVARIANT: The queue is remembered.
+            self.shown = Some(index);
+            self.set_receiver(index, self.napi.napi.get());
+        }
+    }
+
+    /// Undoes [`Instance::show_as_receiver`].
+    pub fn hide(&mut self, _rtnl: &rtnl::Guard) {
+        if let Some(index) = self.shown.take() {
+            self.set_receiver(index, core::ptr::null_mut());
+        }
+    }
+
+    /// Makes the receive queue with the given index, which there is, point to `napi`. The routing netlink
+    /// lock is held.
+    fn set_receiver(&self, index: u16, napi: *mut bindings::napi_struct) {
+        // SAFETY: The device is valid and has the queue, and the lock is held. The pointer is null or to this
+        // instance, which is added to the device until no queue points to it.
+        unsafe {
+            bindings::netif_queue_set_napi(
+                self.device.as_raw(),
+                index.into(),
+                bindings::netdev_queue_type_NETDEV_QUEUE_TYPE_RX,
+                napi,
+            )
+        };
+    }
+}
+
 impl<P: Poller> Drop for Instance<P> {
     fn drop(&mut self) {
+        if self.shown.is_some() {
+            self.hide(&rtnl::lock());
+        }
         drop(self.disable());
 
         // SAFETY: The NAPI instance is added to a device that lives, and disabled. The function waits

@@ -15,16 +15,20 @@ use core::{
 };
 
 use super::{
+    ethtool,
     rtnl,
     skbuff::{
         self,
-        Hash,
         SkBuff, //
     },
-    stats::Stats64, //
+    stats::{
+        QueueStats,
+        Stats64, //
+    }, //
 };
 use crate::{
     bindings,
+    cpumask::Cpumask,
     error::{
         to_result,
         VTABLE_DEFAULT_ERROR, //
@@ -70,12 +74,7 @@ pub enum Selection {
     /// What the stack chooses.
     Default,
     /// The queue with this index, or the first if there is none.
-    Queue {
-        /// The index.
-        index: u16,
-        /// The hash over the packet by which the queue was chosen, which the packet keeps.
-        hash: Option<Hash>,
-    },
+    Queue(u16),
 }
 
 /// The operations of a network device, implemented by its private data.
@@ -88,19 +87,25 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// bytes.
     const STAT_NAMES: &'static [&'static CStr];
 
-    /// The device is set up by an administrator. Sleeps; the routing netlink lock is held.
-    fn open(dev: &Device<Self>) -> Result;
+    /// The names of the statistics which [`Operations::ethtool_queue_stats`] gives for each queue, each
+    /// shorter than 24 bytes. They are shown after the others, with `qN_` before them.
+    const QUEUE_STAT_NAMES: &'static [&'static CStr];
 
-    /// The device is set down. Sleeps; the routing netlink lock is held.
+    /// The size of the ring that each queue has for either direction, in slots.
+    const RING_SLOTS: u32;
+
+    /// The device is set up by an administrator. Sleeps.
+    fn open(dev: &Device<Self>, rtnl: &rtnl::Guard) -> Result;
+
+    /// The device is set down. Sleeps.
     ///
     /// Packets may still be on their way through [`Operations::start_xmit`].
-    fn stop(dev: &Device<Self>);
+    fn stop(dev: &Device<Self>, rtnl: &rtnl::Guard);
 
     /// A packet is to be sent. Must not sleep; bottom halves are off, or interrupts are.
     ///
-    /// There is one call at a time for each transmit queue. `more` tells that another packet for
-    /// the same queue follows immediately.
-    fn start_xmit(dev: &Device<Self>, skb: SkBuff, more: bool) -> TxOutcome;
+    /// There is one call at a time for each transmit queue.
+    fn start_xmit(dev: &Device<Self>, skb: SkBuff) -> TxOutcome;
 
     /// Chooses the transmit queue of a packet, where there are several. Must not sleep; bottom halves
     /// are off.
@@ -130,6 +135,30 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// Reads the statistics named by [`Operations::STAT_NAMES`], in this order. Sleeps; the routing
     /// netlink lock is held. `out` has one element for each and is 0 before.
     fn ethtool_stats(dev: &Device<Self>, out: &mut [u64]);
+
+    /// The length of the key and of the table which [`Operations::steering`] gives, in bytes and in
+    /// entries. Sleeps.
+    fn steering_size(dev: &Device<Self>) -> ethtool::SteeringSize {
+        let _ = dev;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Reads how packets are spread over the queues. Sleeps.
+    ///
+    /// What is not asked for is empty. Otherwise it has the length which
+    /// [`Operations::steering_size`] has returned some time ago, and is 0 before.
+    fn steering(dev: &Device<Self>, table: &mut [u32], key: &mut [u8]) -> ethtool::HashFunction {
+        let _ = (dev, table, key);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Reads the statistics named by [`Operations::QUEUE_STAT_NAMES`] for one of the queues that the device
+    /// was created with; otherwise like [`Operations::ethtool_stats`].
+    fn ethtool_queue_stats(dev: &Device<Self>, queue: u16, out: &mut [u64]);
+
+    /// Reads the statistics that all drivers have for each queue, for one of those that the device was
+    /// created with. Sleeps; the routing netlink lock is held.
+    fn queue_stats(dev: &Device<Self>, queue: u16) -> QueueStats;
 }
 
 /// A network device which is registered, with private data of the type `T`.
@@ -253,6 +282,23 @@ impl<T: Operations> Device<T> {
             queue: unsafe { queues.add(usize::from(index)) },
             device: PhantomData,
         })
+    }
+
+    /// Makes the transmit queue with the given index that of the processors in `cpus`: what they send goes
+    /// to one of their queues. Sleeps.
+    ///
+    /// An administrator can change it in `/sys/class/net/DEVICE/queues/tx-N/xps_cpus`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no such queue, `ENOMEM`.
+    pub fn set_xps_queue(&self, _rtnl: &rtnl::Guard, index: u16, cpus: &Cpumask) -> Result {
+        if index >= self.max_queues() {
+            return Err(EINVAL);
+        }
+        // SAFETY: The device is valid by the type invariant, and has the queue. The set of processors is
+        // copied.
+        to_result(unsafe { bindings::netif_set_xps_queue(self.as_raw(), cpus.as_raw(), index) })
     }
 
     /// Gives those who asked for it the time at which a packet was sent.
@@ -535,10 +581,23 @@ macro_rules! netdev_warn_ratelimited {
     };
 }
 
+/// Prints an informational message about a network device, unless there are too many messages of the kind.
+///
+/// For what others can cause to happen often; otherwise like [`netdev_err!`].
+#[macro_export]
+macro_rules! netdev_info_ratelimited {
+    ($($arg:tt)*) => {
+        if $crate::net::netdevice::ratelimit() {
+            $crate::netdev_info!($($arg)*);
+        }
+    };
+}
+
 pub use crate::{
     netdev_err,
     netdev_err_ratelimited,
     netdev_info,
+    netdev_info_ratelimited,
     netdev_warn,
     netdev_warn_ratelimited, //
 };

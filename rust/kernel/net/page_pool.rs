@@ -125,20 +125,24 @@ impl PagePool {
         self.frag_max
     }
 
-    /// Allocates `len` bytes.
+    /// Allocates `len` bytes, `lead` bytes behind the start of a page.
     ///
-    /// Does not sleep.
+    /// A position other than 0 takes a page, or the pages that count as one, as a whole. Does not sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if `len` is 0 or more than [`PagePool::frag_max`], `ENOMEM`.
+    /// `EINVAL` if `len` is 0 or both together are more than [`PagePool::frag_max`], `ENOMEM`.
     #[inline]
-    pub(crate) fn alloc_frag(&mut self, len: usize) -> Result<Frag> {
-        if len == 0 || len > self.frag_max {
+    pub(crate) fn alloc_frag(&mut self, lead: usize, len: usize) -> Result<Frag> {
+        let size = if lead == 0 { len } else { self.frag_max };
+        let fits = lead
+            .checked_add(len)
+            .is_some_and(|end| end <= self.frag_max);
+        if len == 0 || !fits {
             return Err(EINVAL);
         }
         let mut offset: c_uint = 0;
-        let mut truesize = c_uint::try_from(len).map_err(|_| EINVAL)?;
+        let mut truesize = c_uint::try_from(size).map_err(|_| EINVAL)?;
 
         // SAFETY: The pool is valid by the type invariant and borrowed exclusively, which makes this
         // its only consumer; both other pointers are valid for the call.
@@ -148,7 +152,8 @@ impl PagePool {
 
         Ok(Frag {
             page: NonNull::new(page).ok_or(ENOMEM)?,
-            offset: offset as c_int,
+            // What has a lead is a whole, and begins at 0.
+            offset: (offset as c_int).wrapping_add(lead as c_int),
             len: len as c_int,
             truesize,
         })

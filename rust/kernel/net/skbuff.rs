@@ -19,6 +19,8 @@ use zerocopy::Immutable;
 
 use crate::{
     bindings,
+    bottom_half,
+    cpu::CpuId,
     error::to_result,
     num::casts::{
         u16_as_usize,
@@ -31,7 +33,7 @@ mod frame;
 mod pieces;
 mod queue;
 #[cfg(CONFIG_KUNIT = "y")]
-pub(super) mod tests;
+pub(crate) mod tests;
 mod unshared;
 
 pub use self::{
@@ -111,8 +113,14 @@ pub enum DropReason {
     NoMemory,
     /// The packet is longer than what can be delivered.
     TooBig,
-    /// The headers of the packet cannot be made sense of.
+    /// What is said about the packet contradicts its headers.
     BadHeader,
+    /// The receiver does not want packets of this kind. Shown as what a TAP device calls it.
+    Filtered,
+    /// The packet cannot be cut into the segments that it is said to have.
+    BadGso,
+    /// The bytes of the packet could not be copied.
+    CopyFault,
 }
 
 impl DropReason {
@@ -127,6 +135,9 @@ impl DropReason {
             Self::NoMemory => bindings::skb_drop_reason_SKB_DROP_REASON_NOMEM,
             Self::TooBig => bindings::skb_drop_reason_SKB_DROP_REASON_PKT_TOO_BIG,
             Self::BadHeader => bindings::skb_drop_reason_SKB_DROP_REASON_DEV_HDR,
+            Self::Filtered => bindings::skb_drop_reason_SKB_DROP_REASON_TAP_TXFILTER,
+            Self::BadGso => bindings::skb_drop_reason_SKB_DROP_REASON_SKB_BAD_GSO,
+            Self::CopyFault => bindings::skb_drop_reason_SKB_DROP_REASON_SKB_UCOPY_FAULT,
         }
     }
 }
@@ -134,14 +145,16 @@ impl DropReason {
 /// An owned socket buffer.
 ///
 /// The memory of the packet may be shared with others, who keep it unchanged; the description of the
-/// packet is the owner's alone. A buffer should be ended by [`SkBuff::consume_any`] or
-/// [`SkBuff::drop_any`], which tell a delivered packet from a lost one. Dropping the value counts as a
-/// loss for no reason that could be told. All of these are allowed in any context but NMI.
+/// packet is the owner's alone, but for the count of references. A buffer should be ended by
+/// [`SkBuff::consume_any`] or [`SkBuff::drop_any`], which tell a delivered packet from a lost one. Dropping
+/// the value counts as a loss for no reason that could be told. All of these are allowed in any context
+/// but NMI. [`SkBuff::consume`] is faster, and asks for more.
 ///
 /// # Invariants
 ///
-/// The pointer is to a valid `struct sk_buff` with one reference, which this value owns. It is on no
-/// list, except that the members of a [`Queue`] are linked through their `next` pointer.
+/// The pointer is to a valid `struct sk_buff` of which this value owns a reference; whoever has another
+/// one only drops it. It is on no list, except that the members of a [`Queue`] are linked through their
+/// `next` pointer.
 #[must_use = "a socket buffer should be consumed or dropped for a reason"]
 #[repr(transparent)]
 pub struct SkBuff(NonNull<bindings::sk_buff>);
@@ -155,8 +168,8 @@ impl SkBuff {
     ///
     /// # Safety
     ///
-    /// `skb` must point to a valid `struct sk_buff` on no list, and the caller must own its only
-    /// reference, which passes to the returned value.
+    /// `skb` must point to a valid `struct sk_buff` on no list, and the caller must own a reference, which
+    /// passes to the returned value. Whoever has another one must do nothing with it but drop it.
     #[inline]
     pub unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
         // INVARIANT: Exactly what the caller promises.
@@ -179,7 +192,8 @@ impl SkBuff {
     #[inline]
     fn fields(&self) -> &bindings::sk_buff {
         // SAFETY: By the type invariant the pointer is valid, and none but the owner, who is
-        // borrowed, writes to the description.
+        // borrowed, writes to the description, except for the count of references, which nobody reads
+        // through this.
         unsafe { self.0.as_ref() }
     }
 
@@ -187,7 +201,8 @@ impl SkBuff {
     #[inline]
     fn fields_mut(&mut self) -> &mut bindings::sk_buff {
         // SAFETY: By the type invariant the pointer is valid, and none but the owner, who is borrowed
-        // exclusively, accesses the description.
+        // exclusively, accesses the description, except for the count of references, which nobody
+        // accesses through this.
         unsafe { self.0.as_mut() }
     }
 
@@ -243,6 +258,15 @@ impl SkBuff {
         usize::from(unsafe { (*self.shared_info()).nr_frags })
     }
 
+    /// Whether somebody else has a reference to the buffer.
+    fn is_shared(&self) -> bool {
+        // SAFETY: The pointer is valid by the type invariant.
+        let users = unsafe { &raw const (*self.as_raw()).users.refs.counter };
+        // SAFETY: As above. The field may be changing until only this reference is left.
+        let users = unsafe { users.read_volatile() };
+        users != 1
+    }
+
     /// The transmit queue which the stack has chosen.
     #[inline]
     pub fn queue_mapping(&self) -> u16 {
@@ -253,6 +277,14 @@ impl SkBuff {
     #[inline]
     pub fn protocol(&self) -> u16 {
         u16::from_be(self.headers().protocol)
+    }
+
+    /// Whether the packet belongs to a VLAN whose tag is not among its bytes yet.
+    #[inline]
+    pub fn has_vlan_tag(&self) -> bool {
+        let headers = self.headers();
+        // SAFETY: All variants of the union are initialised, and any bytes are a number.
+        unsafe { headers.__bindgen_anon_2.vlan_all != 0 }
     }
 
     /// What is known about the transport checksum.
@@ -394,6 +426,24 @@ impl SkBuff {
         free(self.into_raw(), bindings::skb_drop_reason_SKB_CONSUMED);
     }
 
+    /// Ends a packet which was delivered, and keeps its description for the next packet of this processor
+    /// if it was allocated here.
+    ///
+    /// Must not be called with interrupts off.
+    #[inline]
+    pub fn consume(self, _: &bottom_half::Disabled) {
+        // C would leave a packet of another processor to that one, to be freed when it receives next.
+        if u32::from(self.headers().alloc_cpu) != CpuId::current().as_u32() {
+            return self.consume_any();
+        }
+        let skb = self.into_raw();
+        // Any budget but 0 says that bottom halves are off.
+        //
+        // SAFETY: By the type invariant the buffer is valid; its reference is owned, and was taken out of
+        // `self`. Bottom halves are off, as the guard proves.
+        unsafe { bindings::napi_consume_skb(skb.as_ptr(), 1) };
+    }
+
     /// Ends a packet which was lost, in any context but NMI.
     #[inline]
     pub fn drop_any(self, reason: DropReason) {
@@ -406,7 +456,7 @@ impl SkBuff {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; the packet is unchanged then.
+    /// As [`SkBuff::make_linear`]; the packet is unchanged then.
     #[inline]
     pub(super) fn flatten(&mut self) -> Result {
         // SAFETY: The shared description lives as long as the buffer; its list does not change while
@@ -442,7 +492,8 @@ impl SkBuff {
     ///
     /// # Errors
     ///
-    /// `ENOSPC` if the packet is shorter than `len` bytes, `ENOMEM`.
+    /// `ENOSPC` if the packet is shorter than `len` bytes, `EBUSY` if somebody else has a reference to the
+    /// buffer, `ENOMEM`.
     pub fn make_linear(&mut self, len: usize) -> Result {
         let Some(missing) = len.checked_sub(self.headlen()).filter(|&n| n != 0) else {
             return Ok(());
@@ -450,10 +501,13 @@ impl SkBuff {
         if len > self.len() {
             return Err(ENOSPC);
         }
+        if self.is_shared() {
+            return Err(EBUSY);
+        }
         let missing = c_int::try_from(missing).map_err(|_| ENOSPC)?;
 
-        // SAFETY: The buffer is valid and its only reference is owned, by the type invariant; the
-        // fragments have the missing bytes, as checked above.
+        // SAFETY: The buffer is valid by the type invariant, nobody else has a reference, and the fragments
+        // have the missing bytes, as checked above.
         let tail = unsafe { bindings::__pskb_pull_tail(self.as_raw(), missing) };
         if tail.is_null() {
             return Err(ENOMEM);

@@ -26,6 +26,9 @@ use crate::{
     }, //
 };
 
+#[cfg(CONFIG_KUNIT = "y")]
+mod tests;
+
 /// A grant reference, as another domain published it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ref(pub u32);
@@ -42,6 +45,9 @@ pub struct RingPage {
 
 // SAFETY: The mapping can be used and removed from any task.
 unsafe impl Send for RingPage {}
+
+// SAFETY: Nothing but the address can be had of a shared reference.
+unsafe impl Sync for RingPage {}
 
 impl RingPage {
     /// Maps the page that `gref` grants. Sleeps.
@@ -82,6 +88,64 @@ impl Drop for RingPage {
         // SAFETY: By the type invariant. Nothing borrows the page any more.
         unsafe { bindings::xenbus_unmap_ring_vfree(self.xdev.as_raw(), self.address.as_ptr()) };
     }
+}
+
+/// Memory of this domain for [`read`], which does not cross a page because it is aligned to its size.
+#[repr(C, align(512))]
+struct Bounce([u8; BOUNCE_LEN]);
+
+const BOUNCE_LEN: usize = 512;
+
+const _: () = assert!(align_of::<Bounce>() == size_of::<Bounce>() && BOUNCE_LEN <= PAGE_SIZE);
+
+/// Copies the first `to.len()` bytes of the page that `gref` of `domid` grants. Sleeps.
+///
+/// For small pieces of data which are not packets.
+///
+/// # Errors
+///
+/// `EINVAL` for more than 512 bytes, `EFAULT` when the hypervisor refuses the grant, `ENOMEM`. `to` is
+/// unchanged then.
+pub fn read(domid: DomId, gref: Ref, to: &mut [u8]) -> Result {
+    let len = u16::try_from(to.len())?;
+    let mut bounce = KBox::new(Bounce([0; BOUNCE_LEN]), GFP_KERNEL)?;
+    let from = bounce.0.get(..to.len()).ok_or(EINVAL)?;
+    if from.is_empty() {
+        return Ok(());
+    }
+
+    let address = NonNull::from(&mut bounce.0).cast::<u8>();
+    let (dest, _) = local_pointer(Direction::FromGuest, address);
+    let mut op = bindings::gnttab_copy {
+        source: bindings::gnttab_copy_gnttab_copy_ptr {
+            u: bindings::gnttab_copy_gnttab_copy_ptr__bindgen_ty_1 {
+                ref_: ManuallyDrop::new(gref.0),
+            },
+            domid: domid.0,
+            offset: 0,
+        },
+        dest,
+        len,
+        flags: bindings::GNTCOPY_source_gref as u16,
+        // Replaced by the hypervisor.
+        status: bindings::GNTST_general_error as i16,
+    };
+    // SAFETY: One operation, which is initialised. Its `len` bytes of destination are inside of
+    // `bounce`, which is not borrowed, lies in the direct map and does not cross a page.
+    let result = unsafe {
+        bindings::HYPERVISOR_grant_table_op(
+            bindings::GNTTABOP_copy,
+            core::ptr::from_mut(&mut op).cast::<c_void>(),
+            1,
+        )
+    };
+    if result != 0 || op.status != bindings::GNTST_okay as i16 {
+        return Err(EFAULT);
+    }
+    for (to, from) in to.iter_mut().zip(bounce.0.iter()) {
+        *to = *from;
+    }
+    Ok(())
 }
 
 /// A stretch of a page of another domain.
@@ -173,6 +237,7 @@ pub struct Copied<B: Buffer, M> {
 pub struct CopyBatch<B: Buffer, M> {
     domid: DomId,
     enough: usize,
+    bytes: usize,
     ops: FixedVec<bindings::gnttab_copy>,
     owners: FixedVec<u16>,
     packets: FixedVec<Copied<B, M>>,
@@ -183,15 +248,17 @@ pub struct CopyBatch<B: Buffer, M> {
 unsafe impl<B: Buffer + Send, M: Send> Send for CopyBatch<B, M> {}
 
 impl<B: Buffer, M> CopyBatch<B, M> {
-    /// Creates a batch for copies with `domid`, of at most `packets` packets.
+    /// Creates a batch for copies with `domid`, of at most `packets` packets and `ops` operations in one
+    /// hypercall.
     ///
-    /// It counts as full when it has `enough` operations, so that neither side waits for a large copy
-    /// while the other one has nothing to do; a hypercall has at most twice as many.
-    pub fn new(domid: DomId, enough: u16, packets: u16) -> Result<Self> {
-        let ops = usize::from(enough.max(1)).wrapping_mul(2);
+    /// It counts as full as well when it has `enough` bytes, so that neither side waits for a large copy
+    /// while the other one has nothing to do.
+    pub fn new(domid: DomId, packets: u16, ops: u16, enough: usize) -> Result<Self> {
+        let ops = usize::from(ops.max(1));
         Ok(Self {
             domid,
-            enough: enough.into(),
+            enough,
+            bytes: 0,
             ops: FixedVec::new(ops)?,
             owners: FixedVec::new(ops)?,
             packets: FixedVec::new(packets.into())?,
@@ -201,7 +268,7 @@ impl<B: Buffer, M> CopyBatch<B, M> {
 
     /// Tells whether no further packet should be added before [`CopyBatch::submit`].
     pub fn is_full(&self) -> bool {
-        self.packets.is_full() || self.ops.len() >= self.enough
+        self.packets.is_full() || self.ops.is_full() || self.bytes >= self.enough
     }
 
     /// Number of packets.
@@ -214,13 +281,18 @@ impl<B: Buffer, M> CopyBatch<B, M> {
         self.packets.is_empty()
     }
 
+    /// Number of operations collected for the next hypercall.
+    pub fn operations(&self) -> usize {
+        self.ops.len()
+    }
+
     /// Number of copy hypercalls made.
     pub fn hypercalls(&self) -> u64 {
         self.hypercalls
     }
 
-    /// Adds a packet whose bytes go to or come from `segments`, in order. Gives it back when there are
-    /// too many packets.
+    /// Adds a packet whose bytes go to or come from `segments`, in order, all of which are taken. Gives it
+    /// back when there are too many packets.
     pub fn push(
         &mut self,
         mut buffer: B,
@@ -239,13 +311,13 @@ impl<B: Buffer, M> CopyBatch<B, M> {
         // Of the operations that had to be issued before the packet was complete.
         let mut failed = false;
 
-        'segments: for segment in segments {
+        for segment in segments {
             let mut offset = segment.offset;
             let mut left = segment.len;
             while left > 0 {
                 let Some((address, len)) = memory.next(left) else {
                     complete = false;
-                    break 'segments;
+                    break;
                 };
                 if self.ops.is_full() {
                     failed |= self.issue(owner);
@@ -261,6 +333,7 @@ impl<B: Buffer, M> CopyBatch<B, M> {
             }
         }
         complete &= copied == packet_len;
+        self.bytes = self.bytes.wrapping_add(copied);
         drop(memory);
         // Does not fail: there was room.
         let _ = self.packets.push(Copied {
@@ -342,9 +415,20 @@ impl<B: Buffer, M> CopyBatch<B, M> {
         current_failed
     }
 
-    /// Copies everything and returns the packets in the order in which they were added.
-    pub fn submit(&mut self) -> impl Iterator<Item = Copied<B, M>> + '_ {
+    /// Copies everything, and keeps the packets.
+    pub fn copy(&mut self) {
         self.issue(usize::MAX);
+    }
+
+    /// Tells whether a copy of the packet with this number, in the order in which they were added, has failed.
+    pub fn has_failed(&self, number: usize) -> bool {
+        self.packets.get(number).is_none_or(|packet| packet.failed)
+    }
+
+    /// Copies what is not copied yet, and returns the packets in the order in which they were added.
+    pub fn submit(&mut self) -> impl Iterator<Item = Copied<B, M>> + '_ {
+        self.copy();
+        self.bytes = 0;
         self.packets.drain()
     }
 }
@@ -358,6 +442,7 @@ impl<B: Buffer, M> Drop for CopyBatch<B, M> {
 
 /// This domain's side of an operation and whether it is a grant as well: a page that a third domain
 /// granted and that is mapped here can only be copied from under its grant.
+#[inline]
 fn local_pointer(
     direction: Direction,
     address: NonNull<u8>,
@@ -369,7 +454,10 @@ fn local_pointer(
         let page = unsafe { bindings::virt_to_page(address) };
         // SAFETY: `page` is the valid page of packet data.
         let foreign = unsafe { bindings::xen_page_foreign(page) };
-        if !foreign.is_null() {
+        // Pages of files, and those on their way to swap, have the same flag for something else, and no grant.
+        //
+        // SAFETY: `page` is the valid page of packet data.
+        if !foreign.is_null() && unsafe { bindings::page_mapping(page) }.is_null() {
             // SAFETY: Not null, so it points to the page's owner, which stays while the packet holds
             // the page.
             let foreign = unsafe { &*foreign };

@@ -49,3 +49,22 @@ impl ring::Protocol for Rx {
 #[repr(C, align(4))]
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct RxEntry(pub [u8; 8]);
+
+/// The ring by which the guest configures the interface.
+pub struct Control;
+
+impl ring::Protocol for Control {
+    type Slot = [u32; 4];
+    type Request = ControlRequest;
+    type Response = ControlResponse;
+}
+
+/// A slot of the control ring as the guest wrote it: `struct xen_netif_ctrl_request`.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct ControlRequest(pub [u8; 16]);
+
+/// The answer to a slot of the control ring: `struct xen_netif_ctrl_response`.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct ControlResponse(pub [u8; 12]);

@@ -12,32 +12,26 @@
 //!
 //! C header: [`include/xen/interface/io/ring.h`](srctree/include/xen/interface/io/ring.h)
 
-use core::{
-    marker::PhantomData,
-    mem::offset_of, //
-};
+use core::marker::PhantomData;
 
 use crate::{
     bindings,
     io::{
-        io_project,
         io_read,
         io_write,
         Io,
         SysMem, //
     },
     prelude::*,
+    sync::Arc,
     xen::{
         grant,
         PAGE_SIZE, //
     }, //
 };
 
+#[cfg(CONFIG_KUNIT = "y")]
 mod tests;
-
-/// Slots of a ring: the greatest power of two that fits a page, which is 256 for all rings of the
-/// network protocol but the control ring.
-pub const SLOTS: u32 = 256;
 
 /// What a ring carries.
 pub trait Protocol: 'static {
@@ -47,6 +41,15 @@ pub trait Protocol: 'static {
     type Request: FromBytes + IntoBytes + Copy + 'static;
     /// What the backend puts.
     type Response: FromBytes + IntoBytes + Copy + 'static;
+}
+
+/// Slots of a ring: the greatest power of two that fits the page behind the indices.
+pub const fn slots<P: Protocol>() -> u32 {
+    const {
+        let room = PAGE_SIZE - size_of::<Header>();
+        // CAST: A page has less than 2^32 bytes.
+        1 << (room / size_of::<P::Slot>()).ilog2()
+    }
 }
 
 /// A page that is shared with the frontend.
@@ -60,21 +63,17 @@ pub unsafe trait Page {
     fn as_ptr(&self) -> *mut c_void;
 }
 
-/// The layout of the page.
+/// What comes before the slots on the page.
 #[repr(C)]
-struct SharedRing<S> {
+struct Header {
     req_prod: u32,
     req_event: u32,
     rsp_prod: u32,
     rsp_event: u32,
     pad: [u8; 48],
-    slots: [S; SLOTS as usize],
 }
 
-const _: () = {
-    assert!(offset_of!(SharedRing<u64>, slots) == 64);
-    assert!(size_of::<SharedRing<[u32; 3]>>() <= PAGE_SIZE);
-};
+const _: () = assert!(size_of::<Header>() == 64);
 
 /// The frontend's indices make no sense: it claims more requests than the ring holds.
 ///
@@ -89,10 +88,10 @@ pub struct Overflow;
 ///
 /// # Invariants
 ///
-/// `published <= rsp_prod <= req_cons` and `req_cons - published <= SLOTS`, in wrapping order: no
-/// more responses are put than requests were taken.
+/// `published <= rsp_prod <= req_cons` and `req_cons - published` is at most [`slots`], in wrapping
+/// order: no more responses are put than requests were taken.
 pub struct BackRing<P: Protocol, M: Page = grant::RingPage> {
-    page: M,
+    page: Arc<M>,
     req_cons: u32,
     rsp_prod: u32,
     published: u32,
@@ -104,16 +103,13 @@ impl<P: Protocol, M: Page> BackRing<P, M> {
     ///
     /// # Errors
     ///
-    /// `EIO` when the indices on the page are not those of a ring.
+    /// `EIO` when the indices on the page are not those of a ring, `ENOMEM`.
     pub fn attach(page: M) -> Result<Self> {
-        const { assert!(size_of::<SharedRing<P::Slot>>() <= PAGE_SIZE) };
-        const { assert!(size_of::<P::Request>() <= size_of::<P::Slot>()) };
-        const { assert!(size_of::<P::Response>() <= size_of::<P::Slot>()) };
-        const { assert!(align_of::<P::Request>() <= align_of::<P::Slot>()) };
-        const { assert!(align_of::<P::Response>() <= align_of::<P::Slot>()) };
+        const { assert!(size_of::<Header>() % align_of::<P::Slot>() == 0) };
+        const { assert!(align_of::<P::Slot>() <= PAGE_SIZE) };
 
         let mut ring = Self {
-            page,
+            page: Arc::new(page, GFP_KERNEL)?,
             req_cons: 0,
             rsp_prod: 0,
             published: 0,
@@ -122,7 +118,7 @@ impl<P: Protocol, M: Page> BackRing<P, M> {
         let shared = ring.shared();
         let rsp_prod = io_read!(shared, .rsp_prod);
         let req_prod = io_read!(shared, .req_prod);
-        if req_prod.wrapping_sub(rsp_prod) > SLOTS {
+        if req_prod.wrapping_sub(rsp_prod) > slots::<P>() {
             return Err(EIO);
         }
         // INVARIANT: All equal. Every request before `rsp_prod` has its response.
@@ -132,20 +128,48 @@ impl<P: Protocol, M: Page> BackRing<P, M> {
         Ok(ring)
     }
 
-    fn shared(&self) -> SysMem<'_, SharedRing<P::Slot>> {
-        // SAFETY: By the contract of `Page`, the memory is as large as `SharedRing` (asserted in
-        // `attach()`) and aligned for it, while `self.page` is borrowed.
+    /// What shows the indices to others while this end serves the ring.
+    pub fn observer(&self) -> Observer<M> {
+        Observer(self.page.clone())
+    }
+
+    /// The index of the next request to be taken.
+    #[inline]
+    pub fn position(&self) -> u32 {
+        self.req_cons
+    }
+
+    fn shared(&self) -> SysMem<'_, Header> {
+        // SAFETY: By the contract of `Page`, the memory is larger than `Header` and aligned for it,
+        // while `self.page` is borrowed.
         unsafe { SysMem::new(self.page.as_ptr().cast()) }
+    }
+
+    /// The slot at `index`, as the request or the response `T`.
+    #[inline]
+    fn slot<T: FromBytes + IntoBytes>(&self, index: u32) -> SysMem<'_, T> {
+        const { assert!(size_of::<T>() <= size_of::<P::Slot>()) };
+        const { assert!(align_of::<T>() <= align_of::<P::Slot>()) };
+
+        // Nothing wraps, because the slots fit on the page.
+        let offset = ((index % slots::<P>()) as usize)
+            .wrapping_mul(size_of::<P::Slot>())
+            .wrapping_add(size_of::<Header>());
+        let slot = self.page.as_ptr().wrapping_byte_add(offset);
+        // SAFETY: `slots()` says how many slots fit on the page, which lives while `self.page` is
+        // borrowed. `T` is not larger than a slot, which is aligned for it as asserted here and in
+        // `attach()`.
+        unsafe { SysMem::new(slot.cast()) }
     }
 
     /// Number of requests that can be taken now.
     pub fn unconsumed(&self) -> Result<u32, Overflow> {
         let req_prod = io_read!(self.shared(), .req_prod);
-        if req_prod.wrapping_sub(self.rsp_prod) > SLOTS {
+        if req_prod.wrapping_sub(self.rsp_prod) > slots::<P>() {
             return Err(Overflow);
         }
         let ready = req_prod.wrapping_sub(self.req_cons);
-        if ready > SLOTS {
+        if ready > slots::<P>() {
             // It moved back behind what was taken already.
             return Err(Overflow);
         }
@@ -176,10 +200,8 @@ impl<P: Protocol, M: Page> BackRing<P, M> {
     /// The frontend may change it at any time, so nothing may be concluded from one copy for another.
     #[inline]
     pub fn peek(&self, ahead: u32) -> P::Request {
-        let index = self.req_cons.wrapping_add(ahead);
-        let slot = io_project!(self.shared(), .slots[build: slot_index(index)]);
-        // SAFETY: `Request` fits in `Slot`, asserted in `attach()`, and slots are aligned for it.
-        unsafe { SysMem::new(slot.as_ptr().cast::<P::Request>()) }.copy_read()
+        self.slot::<P::Request>(self.req_cons.wrapping_add(ahead))
+            .copy_read()
     }
 
     /// Takes the next `count` requests, which [`BackRing::unconsumed`] must have counted.
@@ -211,9 +233,7 @@ impl<P: Protocol, M: Page> BackRing<P, M> {
             crate::pr_warn_once!("response without a request\n");
             return;
         }
-        let slot = io_project!(self.shared(), .slots[build: slot_index(self.rsp_prod)]);
-        // SAFETY: `Response` fits in `Slot`, asserted in `attach()`, and slots are aligned for it.
-        unsafe { SysMem::new(slot.as_ptr().cast::<P::Response>()) }.copy_write(response);
+        self.slot::<P::Response>(self.rsp_prod).copy_write(response);
         // INVARIANT: `owed()` was not 0.
         self.rsp_prod = self.rsp_prod.wrapping_add(1);
     }
@@ -238,7 +258,33 @@ impl<P: Protocol, M: Page> BackRing<P, M> {
     }
 }
 
-#[inline(always)]
-const fn slot_index(index: u32) -> usize {
-    (index % SLOTS) as usize
+/// Looks at a ring which somebody else serves, and keeps its page.
+pub struct Observer<M: Page = grant::RingPage>(Arc<M>);
+
+/// What a ring's page says at one moment. The other side may have written anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Indices {
+    /// The end of the requests.
+    pub req_prod: u32,
+    /// The end of the requests at which the frontend is to send an event.
+    pub req_event: u32,
+    /// The end of the responses.
+    pub rsp_prod: u32,
+    /// The end of the responses at which the backend is to send an event.
+    pub rsp_event: u32,
+}
+
+impl<M: Page> Observer<M> {
+    /// The indices now; they may change while they are read.
+    pub fn indices(&self) -> Indices {
+        // SAFETY: By the contract of `Page`, the memory is a page, which is larger, aligned for it, and
+        // valid while `self` is borrowed.
+        let shared: SysMem<'_, Header> = unsafe { SysMem::new(self.0.as_ptr().cast()) };
+        Indices {
+            req_prod: io_read!(shared, .req_prod),
+            req_event: io_read!(shared, .req_event),
+            rsp_prod: io_read!(shared, .rsp_prod),
+            rsp_event: io_read!(shared, .rsp_event),
+        }
+    }
 }

@@ -24,9 +24,16 @@ use crate::{
     },
     fmt,
     prelude::*,
-    sync::aref::ARef,
+    str::CString,
+    sync::{
+        aref::ARef,
+        rcu, //
+    },
     types::Opaque,
-    xen::DomId, //
+    xen::{
+        xenstore::STORE,
+        DomId, //
+    }, //
 };
 
 /// State of one end of a device, as published in xenstore.
@@ -105,10 +112,6 @@ pub trait Driver {
     /// The driver is unbound, whatever the other end does. [`Driver::otherend_changed`] is not
     /// running and will not be called again; it may never have been.
     fn unbind(xdev: &Device<device::Core<'_>>, data: Pin<&Self::Data>);
-
-    /// Adds the driver's variables to an event for user space. May run at any time while the driver
-    /// is bound, and while it is being bound or unbound.
-    fn uevent(xdev: &Device, env: &mut UeventEnv<'_>) -> Result;
 }
 
 /// Registers a [`Driver`] for backends with the bus.
@@ -167,7 +170,9 @@ impl<T: Driver> Adapter<T> {
         let xdev = unsafe { &*xdev.cast::<Device<device::CoreInternal<'_>>>() };
 
         from_result(|| {
-            xdev.as_ref().set_drvdata(T::probe(xdev))?;
+            xdev.as_ref()
+                .set_drvdata(T::probe(xdev))
+                .inspect_err(|_| drop(xdev.variables().replace(None)))?;
             Ok(0)
         })
     }
@@ -180,6 +185,7 @@ impl<T: Driver> Adapter<T> {
         let data = unsafe { xdev.as_ref().drvdata_borrow::<T::Data>() };
 
         T::unbind(xdev, data);
+        drop(xdev.variables().replace(None));
     }
 
     extern "C" fn otherend_changed_callback(
@@ -211,33 +217,25 @@ impl<T: Driver> Adapter<T> {
     ) -> c_int {
         // SAFETY: The bus calls with a valid device.
         let xdev = unsafe { &*xdev.cast::<Device>() };
-        // SAFETY: The bus calls with a valid environment, used by nobody else meanwhile.
-        let mut env = UeventEnv(unsafe { &mut *env });
+        let guard = rcu::read_lock();
+        let Some(variables) = xdev.variables().read(&guard) else {
+            return 0;
+        };
 
         from_result(|| {
-            T::uevent(xdev, &mut env)?;
+            for variable in variables.0.iter().flatten() {
+                // SAFETY: The bus calls with a valid environment; the format consumes a string.
+                to_result(unsafe {
+                    bindings::add_uevent_var(env, c"%s".as_char_ptr(), variable.as_char_ptr())
+                })?;
+            }
             Ok(0)
         })
     }
 }
 
-/// The variables of an event for user space.
-pub struct UeventEnv<'a>(&'a mut bindings::kobj_uevent_env);
-
-impl UeventEnv<'_> {
-    /// Adds `variable`, of the form `name=value`; `ENOMEM` when there is no room.
-    pub fn add(&mut self, variable: fmt::Arguments<'_>) -> Result {
-        // SAFETY: The environment is valid; the format consumes exactly one pointer to
-        // `fmt::Arguments`.
-        to_result(unsafe {
-            bindings::add_uevent_var(
-                self.0,
-                c"%pA".as_char_ptr(),
-                core::ptr::from_ref(&variable).cast::<c_void>(),
-            )
-        })
-    }
-}
+/// The variables which the events of a device have beside those of the bus, each of the form `name=value`.
+pub struct UeventVariables(pub [Option<CString>; 2]);
 
 /// What happens to a device, for [`Device::announce`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,6 +253,7 @@ pub struct DeviceId(bindings::xenbus_device_id);
 
 impl DeviceId {
     /// An id for devices of the kind `devicetype`, of at most 31 bytes.
+    #[inline]
     pub const fn new(devicetype: &'static CStr) -> Self {
         let src = devicetype.to_bytes_with_nul();
         let mut id: bindings::xenbus_device_id = pin_init::zeroed();
@@ -300,13 +299,27 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
         unsafe { path((*self.as_raw()).nodename) }
     }
 
-    /// Publishes this end's state, unless it is the one published last. Sleeps. A failure is reported by
-    /// the bus.
+    /// Publishes this end's state, unless it is the one published last. Sleeps. Most failures are reported
+    /// by the bus.
     ///
     /// Of concurrent calls one may be lost, so drivers serialise them.
-    pub fn switch_state(&self, state: State) {
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the last state is still shown: the bus takes one that it cannot read for that of a device
+    /// which is gone, and then reports nothing.
+    pub fn switch_state(&self, state: State) -> Result {
+        // SAFETY: By the type invariant; nobody else changes it, as calls are serialised.
+        let last = unsafe { (*self.as_raw()).state };
         // SAFETY: By the type invariant. The result says no more than what was reported.
         unsafe { bindings::xenbus_switch_state(self.as_raw(), state as u32) };
+        let shown = STORE.read(self.nodename(), c"state");
+        match shown.as_deref() {
+            Ok([digit]) if last != state as u32 && u32::from(digit.wrapping_sub(b'0')) == last => {
+                Err(EIO)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reports an error in the log and in xenstore. Sleeps.
@@ -335,34 +348,48 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
         };
     }
 
-    /// Sends an event for user space with the bus's and the driver's variables, and `variables`.
-    pub fn announce(&self, announcement: Announcement, variables: &CStr) -> Result {
+    /// What the driver has published of [`Device::set_uevent_variables`].
+    fn variables(&self) -> &rcu::Published<UeventVariables> {
+        // SAFETY: By the type invariant.
+        let data = unsafe { &raw mut (*self.as_raw()).dev.platform_data };
+
+        // CAST: `Published` is a transparent wrapper of a pointer.
+        //
+        // SAFETY: The memory lives as long as the device. Nobody else uses it for a device of this bus: it
+        // is null at first, and again when this driver is unbound.
+        unsafe { &*data.cast() }
+    }
+
+    /// Replaces the variables that all events of the device have until the driver is unbound. Sleeps.
+    pub fn set_uevent_variables(&self, variables: UeventVariables) -> Result {
+        let variables = KBox::new(variables, GFP_KERNEL)?;
+        drop(self.variables().replace(Some(variables)));
+        Ok(())
+    }
+
+    /// Sends an event for user space with the bus's and the driver's variables.
+    pub fn announce(&self, announcement: Announcement) -> Result {
         let action = match announcement {
             Announcement::Online => bindings::kobject_action_KOBJ_ONLINE,
             Announcement::Offline => bindings::kobject_action_KOBJ_OFFLINE,
         };
-        let mut env = [variables.as_char_ptr().cast_mut(), core::ptr::null_mut()];
-        // SAFETY: By the type invariant; `env` is a list of strings with a null at its end, which the
-        // callee copies.
-        to_result(unsafe {
-            bindings::kobject_uevent_env(
-                &raw mut (*self.as_raw()).dev.kobj,
-                action,
-                env.as_mut_ptr(),
-            )
-        })
+        // SAFETY: By the type invariant.
+        to_result(unsafe { bindings::kobject_uevent(&raw mut (*self.as_raw()).dev.kobj, action) })
     }
 }
 
-/// A path that the bus keeps. Not inlined: the length's computation has an overflow check.
+/// A path that the bus keeps. Unlike `CStr::from_char_ptr()` it has no overflow check, which could panic.
 ///
 /// # Safety
 ///
 /// `path` must point to a string that lives and does not change for `'a`.
-#[inline(never)]
 unsafe fn path<'a>(path: *const c_char) -> &'a CStr {
     // SAFETY: By this function's contract.
-    unsafe { CStr::from_char_ptr(path) }
+    let len = unsafe { bindings::strlen(path) } as usize;
+    // SAFETY: The string consists of `len` bytes and its end.
+    let bytes = unsafe { core::slice::from_raw_parts(path.cast(), len.wrapping_add(1)) };
+    // SAFETY: None of the `len` bytes is 0, as `strlen()` says.
+    unsafe { CStr::from_bytes_with_nul_unchecked(bytes) }
 }
 
 /// The details of the other end, which are known while a driver is bound.

@@ -7,4 +7,5 @@ pub(crate) mod byte_queue;
 mod byte_queue_test;
 #[path = "../../../drivers/net/xen-netback-rs/guest_rx/plan.rs"]
 pub(crate) mod plan;
+mod plan_reference;
 mod plan_test;

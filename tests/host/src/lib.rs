@@ -8,15 +8,29 @@
 #![cfg(test)]
 #![forbid(unsafe_code)]
 
+mod frame;
+#[path = "../../../drivers/net/xen-netback-rs/headers.rs"]
+mod headers;
+mod headers_test;
 #[path = "../../../drivers/net/xen-netback-rs/lifecycle.rs"]
 mod lifecycle;
 mod lifecycle_test;
+#[path = "../../../drivers/net/xen-netback-rs/multicast.rs"]
+mod multicast;
+mod multicast_test;
 #[path = "../../../drivers/net/xen-netback-rs/negotiate.rs"]
 mod negotiate;
 mod negotiate_test;
+#[path = "../../../drivers/net/xen-netback-rs/steering.rs"]
+mod steering;
+mod steering_test;
+#[path = "../../../drivers/net/xen-netback-rs/toeplitz.rs"]
+mod toeplitz;
+mod toeplitz_test;
 #[path = "../../../drivers/net/xen-netback-rs/wire.rs"]
 mod wire;
 mod wire_test;
 
+mod control;
 mod guest_rx;
 mod guest_tx;

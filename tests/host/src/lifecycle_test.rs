@@ -6,7 +6,7 @@ use crate::lifecycle::*;
 
 use State::*;
 
-/// What a device was told, in words: `connect`, `disconnect`, `reconfigure`, `reject N`, or the
+/// What a device was told, in words: `connect`, `disconnect`, `refresh`, `reconfigure`, `reject N`, or the
 /// number of a published state.
 struct Recorder {
     log: Vec<String>,
@@ -64,6 +64,11 @@ impl Device for Recorder {
             );
         }
         self.note((state as u32).to_string());
+    }
+
+    fn refresh(&mut self) {
+        assert!(self.connected, "refreshed without a connection");
+        self.note("refresh");
     }
 
     fn reconfigure(&mut self) {
@@ -180,12 +185,14 @@ fn follows_the_frontend() {
     assert_eq!(follow(InitWait, 3, true), keeps(""));
     assert_eq!(follow(Connected, 3, true), keeps(""));
     assert_eq!(follow(InitWait, 4, true), keeps("connect 4"));
-    assert_eq!(follow(Connected, 4, true), keeps(""));
+    assert_eq!(follow(Connected, 4, true), keeps("refresh"));
     assert_eq!(follow(Connected, 5, true), keeps("disconnect 5"));
     assert_eq!(follow(Connected, 6, true), keeps("disconnect 5 6 online?"));
     assert_eq!(follow(Connected, 6, false), goes("disconnect 5 6 online?"));
     assert_eq!(follow(Closing, 6, true), keeps("6 online?"));
-    assert_eq!(follow(Connected, 7, true), keeps("reconfigure"));
+    assert_eq!(follow(Connected, 7, true), keeps("refresh reconfigure"));
+    assert_eq!(follow(InitWait, 7, true), keeps("reconfigure"));
+    assert_eq!(follow(Closed, 7, true), keeps("reconfigure"));
     assert_eq!(follow(Connected, 8, true), keeps("reject 8 disconnect 5"));
     assert_eq!(
         follow(Connected, u32::MAX, true),
@@ -199,9 +206,25 @@ fn reconfigured_lasts_until_the_frontend_goes_on() {
     for _ in 0..2 {
         let _ = lifecycle.frontend_changed(7, &mut device);
         lifecycle.hotplug_connected(&mut device);
-        assert_eq!(device.take(), "reconfigure");
+        assert_eq!(device.take(), "refresh reconfigure");
         let _ = lifecycle.frontend_changed(4, &mut device);
-        assert_eq!(device.take(), "4");
+        assert_eq!(device.take(), "refresh 4");
+    }
+    // The frontend may be back before it was seen to be gone.
+    let _ = lifecycle.frontend_changed(4, &mut device);
+    assert_eq!(device.take(), "refresh");
+
+    // Other ways to go on.
+    for (frontend, expected) in [
+        (5, "disconnect 5"),
+        (6, "disconnect 5 6 online?"),
+        (1, "disconnect 5 6 2"),
+    ] {
+        let (mut lifecycle, mut device) = device_in(Connected);
+        let _ = lifecycle.frontend_changed(7, &mut device);
+        assert_eq!(device.take(), "refresh reconfigure");
+        let _ = lifecycle.frontend_changed(frontend, &mut device);
+        assert_eq!(device.take(), expected);
     }
 }
 
@@ -221,6 +244,25 @@ fn failed_connect_ends_in_closing_and_can_be_repeated() {
     assert_eq!(device.take(), "6 online? 2 connect");
     lifecycle.hotplug_connected(&mut device);
     assert_eq!(device.take(), "4");
+}
+
+#[test]
+fn a_script_of_which_nothing_is_known_ends_the_connection() {
+    let (mut lifecycle, mut device) = (Lifecycle::new(), Recorder::new());
+    lifecycle.go(InitWait, &mut device);
+    assert!(!lifecycle.waits_for_hotplug());
+    let _ = lifecycle.frontend_changed(4, &mut device);
+    assert!(lifecycle.waits_for_hotplug());
+    device.take();
+
+    lifecycle.fail(&mut device);
+    assert_eq!(device.take(), "disconnect 5");
+    assert!(!lifecycle.waits_for_hotplug());
+    lifecycle.hotplug_connected(&mut device);
+    assert_eq!(device.take(), "");
+    let _ = lifecycle.frontend_changed(6, &mut device);
+    let _ = lifecycle.frontend_changed(1, &mut device);
+    assert_eq!(device.take(), "6 online? 2");
 }
 
 #[test]
@@ -261,7 +303,7 @@ fn broken_connection_is_shown_until_the_frontend_closes() {
     lifecycle.hotplug_connected(&mut device);
     let _ = lifecycle.frontend_changed(4, &mut device);
     let _ = lifecycle.frontend_changed(7, &mut device);
-    assert_eq!(device.take(), "");
+    assert_eq!(device.take(), "refresh");
     let _ = lifecycle.frontend_changed(5, &mut device);
     assert_eq!(device.take(), "disconnect 5");
     let _ = lifecycle.frontend_changed(6, &mut device);

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
-use crate::{guest_rx::plan::Headroom, negotiate::*};
+use crate::{guest_rx::plan::Headroom, guest_tx::credit::Limit, negotiate::*};
 
 /// A directory in xenstore.
 #[derive(Clone)]
@@ -104,7 +104,7 @@ fn full_agreement() {
         queues: 1,
         offloads,
         rx_notify: true,
-        headroom: Headroom::default(),
+        control: None,
     };
     assert_eq!(agreement, expected);
     assert_eq!(offloads.max_mtu(), 65517);
@@ -126,7 +126,7 @@ fn least_agreement() {
         queues: 1,
         offloads,
         rx_notify: false,
-        headroom: Headroom::default(),
+        control: None,
     };
     assert_eq!(agreement, expected);
     assert_eq!(offloads.max_mtu(), 1500);
@@ -219,16 +219,53 @@ fn number_of_queues() {
 fn headroom_is_bounded() {
     let wanted = |value: &str| {
         let directory = linux().with("xdp-headroom", value);
-        let again = headroom(directory.read());
-        let agreed = directory.agreement().expect("complete").headroom;
-        assert_eq!(agreed, again);
-        agreed
+        headroom(directory.read())
     };
+    assert_eq!(headroom(linux().read()), Headroom::default());
     assert_eq!(wanted("256"), Headroom::new(256));
-    assert_ne!(wanted("256"), Headroom::default());
+    assert_eq!(wanted("256").bytes(), 256);
+    assert_eq!(wanted("65535").bytes(), 455);
     assert_eq!(wanted("65535"), wanted("4294967295"));
     for (value, _) in BAD_NUMBERS {
         assert_eq!(wanted(value), Headroom::default(), "{value}");
+    }
+}
+
+#[test]
+fn multicast_frames_are_filtered_on_request() {
+    let requested = |directory: Directory| multicast_control(directory.read());
+    let with = |value| linux().with("request-multicast-control", value);
+    assert!(!requested(linux()));
+    assert!(!requested(with("0")));
+    assert!(requested(with("1")));
+    assert!(requested(with("4294967295\n")));
+    for (value, _) in BAD_NUMBERS {
+        assert!(!requested(with(value)), "{value}");
+    }
+}
+
+#[test]
+fn limit_on_what_the_guest_sends() {
+    let rate = |directory: Directory| rate(directory.read());
+    let with = |value: &str| rate(directory([("rate", "")]).with("rate", value));
+    let key = "rate";
+    assert_eq!(rate(directory([])), Ok(None));
+    assert_eq!(with("625000,50000"), Ok(Some(Limit::new(625000, 50000))));
+    assert_eq!(with("625000,50000\0"), Ok(Some(Limit::new(625000, 50000))));
+    assert_ne!(with("625000,50000"), with("50000,625000"));
+    assert_eq!(with("0,0"), Ok(Some(Limit::new(0, 0))));
+    assert_eq!(
+        with("18446744073709551615,4294967295"),
+        Ok(Some(Limit::new(u64::MAX, u32::MAX)))
+    );
+    assert_eq!(with(""), bad(key, Problem::Empty));
+    for value in [
+        "fast", "1", "1,", ",1", ",", "1,2,3", "1 ,2", "1, 2", "-1,2", "1,-2", "0x1,2", "1;2",
+    ] {
+        assert_eq!(with(value), bad(key, Problem::Malformed), "{value}");
+    }
+    for value in ["18446744073709551616,1", "1,4294967296"] {
+        assert_eq!(with(value), bad(key, Problem::OutOfRange), "{value}");
     }
 }
 
@@ -379,6 +416,9 @@ proptest! {
             prop_assert!(digits);
         }
         let _ = directory([]).with("mac", &value).mac();
+        if rate(directory([]).with("rate", &value).read()).is_ok() {
+            prop_assert!(digits && value.contains(&b','));
+        }
     }
 
     #[test]
@@ -386,4 +426,34 @@ proptest! {
         let text: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
         prop_assert_eq!(directory([]).with("mac", text.join(":")).mac(), Ok(mac));
     }
+}
+
+#[test]
+fn control_ring() {
+    let keys = |directory: &Directory| directory.agreement().map(|agreement| agreement.control);
+    let bad = |key, problem| Err(BadKey { key, problem });
+
+    assert_eq!(keys(&linux()), Ok(None));
+    // Without a ring, its port means nothing.
+    assert_eq!(keys(&linux().with("event-channel-ctrl", "x")), Ok(None));
+    let complete = linux()
+        .with("ctrl-ring-ref", "4294967295")
+        .with("event-channel-ctrl", "0");
+    let expected = ControlKeys {
+        ring_ref: u32::MAX,
+        port: 0,
+    };
+    assert_eq!(keys(&complete), Ok(Some(expected)));
+    for key in ["ctrl-ring-ref", "event-channel-ctrl"] {
+        for (value, problem) in [
+            ("", Problem::Empty),
+            ("-1", Problem::Malformed),
+            ("seven", Problem::Malformed),
+            ("4294967296", Problem::OutOfRange),
+        ] {
+            assert_eq!(keys(&complete.clone().with(key, value)), bad(key, problem));
+        }
+    }
+    let missing = complete.without("event-channel-ctrl");
+    assert_eq!(keys(&missing), bad("event-channel-ctrl", Problem::Missing));
 }

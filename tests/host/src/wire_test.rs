@@ -151,3 +151,31 @@ fn numbers_of_kinds() {
     let ports = hash.map(|kind| kind.is_some_and(HashKind::covers_ports));
     assert_eq!(ports, [false, true, false, true]);
 }
+
+#[test]
+fn control_requests_and_replies() {
+    let mut slot = le([0x34, 0x12]).to_vec();
+    slot.extend(le([0x06, 0x00]));
+    slot.extend(le([4, 3, 2, 1]));
+    slot.extend(le([8, 7, 6, 5]));
+    slot.extend(le([12, 11, 10, 9]));
+    let request = ControlRequest::decode(&slot.try_into().expect("16 bytes"));
+    let expected = ControlRequest {
+        id: 0x1234,
+        kind: 6,
+        data: [0x0102_0304, 0x0506_0708, 0x090a_0b0c],
+    };
+    assert_eq!(request, expected);
+
+    for (result, status, data) in [
+        (Ok(0x0102_0304), 0, [4, 3, 2, 1]),
+        (Err(Refusal::NotSupported), 1, [0; 4]),
+        (Err(Refusal::InvalidParameter), 2, [0; 4]),
+    ] {
+        let mut reply = le([0x34, 0x12]).to_vec();
+        reply.extend(le([0x06, 0x00]));
+        reply.extend(le([status, 0, 0, 0]));
+        reply.extend(le(data));
+        assert_eq!(request.reply(result).to_vec(), reply);
+    }
+}

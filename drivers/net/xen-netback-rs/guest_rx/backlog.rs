@@ -27,19 +27,59 @@ pub(crate) enum Gate {
     Stalled,
 }
 
-/// A packet taken off the backlog, which still counts until its memory is released.
+/// What packets count for from when they are offered until [`Backlog::release`].
+#[derive(Clone, Copy, Default)]
+#[must_use = "a backlog whose packets go on counting is full for ever"]
+pub(crate) struct Charge {
+    packets: usize,
+    /// Memory, in bytes.
+    bytes: usize,
+}
+
+impl Charge {
+    /// What both count for together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            packets: self.packets.wrapping_add(other.packets),
+            bytes: self.bytes.wrapping_add(other.bytes),
+        }
+    }
+}
+
+/// A packet taken off the backlog.
 pub(crate) struct Waiting {
     pub(crate) skb: SkBuff,
     /// When the packet is too old.
     pub(crate) deadline: Deadline,
-    /// The memory that the packet counts for, in bytes, to be given to [`Backlog::release`].
-    pub(crate) charge: usize,
+    pub(crate) charge: Charge,
+}
+
+/// Packets taken off the backlog, oldest first.
+pub(crate) struct Taken(Queue);
+
+impl Taken {
+    pub(crate) fn new() -> Self {
+        Self(Queue::new())
+    }
+
+    /// The oldest.
+    pub(crate) fn next(&mut self) -> Option<Waiting> {
+        let skb = self.0.pop_front()?;
+        Some(Waiting {
+            deadline: skb.cb(),
+            charge: Charge {
+                packets: 1,
+                bytes: skb.truesize(),
+            },
+            skb,
+        })
+    }
 }
 
 /// What became of a packet that was offered.
 #[must_use]
 pub(crate) enum Offered {
-    /// It waits, perhaps as the only one; `stop` says to stop the host.
+    /// It waits; as the `first`, nobody may know of it. `stop` says to stop the host.
     Queued { first: bool, stop: bool },
     /// There is no room: the packet goes back to the host, which has to be stopped.
     Full(SkBuff),
@@ -47,14 +87,15 @@ pub(crate) enum Offered {
     Shut(SkBuff, Gate),
 }
 
-/// Packets that wait for the guest, oldest first, with the account of their memory.
+/// Packets that wait for the guest, oldest first, with the account of them.
 ///
 /// # Invariants
 ///
-/// The account is the sum of what waits and of what was taken but not released.
+/// `account` and `count` are of what waits and of what was taken but not released.
 pub(crate) struct Backlog {
     packets: Queue,
     account: ByteLimit,
+    count: usize,
     gate: Gate,
 }
 
@@ -63,6 +104,7 @@ impl Backlog {
         Self {
             packets: Queue::new(),
             account: ByteLimit::new(byte_queue::LIMIT),
+            count: 0,
             gate: Gate::Closed,
         }
     }
@@ -77,26 +119,23 @@ impl Backlog {
             Admission::AcceptAndStop => true,
             Admission::Refuse => return Offered::Full(skb),
         };
+        self.count = self.count.wrapping_add(1);
         let first = self.packets.is_empty();
         skb.set_cb(deadline);
         self.packets.push_back(skb);
         Offered::Queued { first, stop }
     }
 
-    /// Takes the oldest packet.
-    pub(crate) fn take(&mut self) -> Option<Waiting> {
-        let skb = self.packets.pop_front()?;
-        Some(Waiting {
-            deadline: skb.cb(),
-            charge: skb.truesize(),
-            skb,
-        })
+    /// Takes all packets.
+    pub(crate) fn take(&mut self) -> Taken {
+        Taken(core::mem::take(&mut self.packets))
     }
 
     /// Takes `charge` off the account; returns whether to wake the host.
     #[must_use]
-    pub(crate) fn release(&mut self, charge: usize) -> bool {
-        self.account.release(charge)
+    pub(crate) fn release(&mut self, charge: Charge) -> bool {
+        self.count = self.count.wrapping_sub(charge.packets);
+        self.account.release(charge.bytes)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -129,7 +168,7 @@ impl Backlog {
 
     pub(crate) fn usage(&self) -> Usage {
         Usage {
-            packets: self.packets.len(),
+            packets: self.count,
             bytes: self.account.queued(),
             peak_bytes: self.account.peak(),
         }

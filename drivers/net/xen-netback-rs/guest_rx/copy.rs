@@ -8,6 +8,7 @@ use kernel::{
     prelude::*,
     xen::{
         grant::{
+            Copied,
             CopyBatch,
             Ref,
             Segment, //
@@ -21,11 +22,14 @@ use kernel::{
     }, //
 };
 
-use super::plan::{
-    self,
-    DataSlot,
-    Plan,
-    Step, //
+use super::{
+    backlog::Charge,
+    plan::{
+        self,
+        DataSlot,
+        Plan,
+        Step, //
+    }, //
 };
 use crate::wire::{
     RxRequest,
@@ -34,8 +38,10 @@ use crate::wire::{
 
 /// Packets per flush.
 const BATCH: u16 = 64;
-/// Copy operations after which a batch is flushed: about two packets of 64 KiB.
-const OPS: u16 = 48;
+/// Copy operations per hypercall: what a page holds, and enough for `BYTES` of large packets.
+const OPS: u16 = 102;
+/// Bytes after which a batch is flushed: about two of the largest packets.
+const BYTES: usize = 112 << 10;
 
 /// What becomes of a request that was taken.
 enum Response {
@@ -43,19 +49,10 @@ enum Response {
     Data {
         id: u16,
         slot: DataSlot,
-        packet: usize,
+        packet: u16,
     },
     /// An entry that takes the place of a response.
     Extra(RxSlot),
-}
-
-/// A packet that has left for the guest.
-pub(crate) struct Sent {
-    pub(crate) skb: SkBuff,
-    /// What the packet counts for in the backlog, in bytes.
-    pub(crate) charge: usize,
-    /// The guest has got all of it.
-    pub(crate) copied: bool,
 }
 
 /// The ring to the guest, and the packets on their way into it.
@@ -66,20 +63,18 @@ pub(crate) struct Sent {
 /// requests are taken all or none.
 pub(crate) struct Outgoing {
     pub(crate) ring: BackRing<netif::Rx>,
-    batch: CopyBatch<SkBuff, usize>,
+    batch: CopyBatch<SkBuff, Charge>,
     responses: FixedVec<Response>,
-    segments: FixedVec<Segment>,
-    sent: FixedVec<Sent>,
 }
 
 impl Outgoing {
     pub(crate) fn new(ring: BackRing<netif::Rx>, domid: DomId) -> Result<Self> {
+        // A guest that posts all it can receives every packet.
+        const { assert!(plan::MAX_SLOTS <= ring::slots::<netif::Rx>()) };
         Ok(Self {
             ring,
-            batch: CopyBatch::new(domid, OPS, BATCH)?,
-            responses: FixedVec::new(ring::SLOTS as usize)?,
-            segments: FixedVec::new(plan::MAX_SLOTS as usize)?,
-            sent: FixedVec::new(BATCH.into())?,
+            batch: CopyBatch::new(domid, BATCH, OPS, BYTES)?,
+            responses: FixedVec::new(ring::slots::<netif::Rx>() as usize)?,
         })
     }
 
@@ -92,58 +87,65 @@ impl Outgoing {
         self.batch.is_empty()
     }
 
+    /// Packets added.
+    pub(crate) fn packets(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Copy operations for them.
+    pub(crate) fn operations(&self) -> usize {
+        self.batch.operations()
+    }
+
     pub(crate) fn hypercalls(&self) -> u64 {
         self.batch.hypercalls()
     }
 
     /// Executes `plan` for `skb`, which counts for `charge`. The ring must have `plan.slots()`
     /// requests, and the batch must not be full.
-    pub(crate) fn add(&mut self, skb: SkBuff, charge: usize, plan: &Plan) {
-        let packet = self.batch.len();
-        self.segments.clear();
-        for step in plan.steps() {
-            let request = RxRequest::decode(&self.ring.take().0);
-            let response = match step {
+    pub(crate) fn add(&mut self, skb: SkBuff, charge: Charge, plan: &Plan) {
+        // CAST: At most `BATCH`.
+        let packet = self.batch.len() as u16;
+        let Self {
+            ring,
+            batch,
+            responses,
+        } = self;
+        let segments = plan.steps().filter_map(|step| {
+            let request = RxRequest::decode(&ring.take().0);
+            let (segment, response) = match step {
                 Step::Data(slot) => {
-                    // The capacities of both lists are those of a plan and of the ring.
-                    let _ = self.segments.push(Segment {
+                    let segment = Segment {
                         gref: Ref(request.gref),
                         offset: slot.offset,
                         len: slot.len,
-                    });
-                    Response::Data {
-                        id: request.id,
-                        slot,
-                        packet,
-                    }
+                    };
+                    let id = request.id;
+                    (Some(segment), Response::Data { id, slot, packet })
                 }
-                Step::Extra(entry) => Response::Extra(entry),
+                Step::Extra(entry) => (None, Response::Extra(entry)),
             };
-            let _ = self.responses.push(response);
-        }
-        let _ = self.batch.push(skb, charge, self.segments.iter().copied());
+            // There is room for as many as the ring has requests.
+            let _ = responses.push(response);
+            segment
+        });
+        // The batch is not full.
+        let _ = batch.push(skb, charge, segments);
     }
 
     /// Copies and answers everything; returns the packets, and whether the guest wants to be notified.
-    pub(crate) fn flush(&mut self) -> (impl Iterator<Item = Sent> + '_, bool) {
-        for copied in self.batch.submit() {
-            let _ = self.sent.push(Sent {
-                skb: copied.buffer,
-                charge: copied.meta,
-                copied: !copied.failed,
-            });
-        }
+    pub(crate) fn flush(&mut self) -> (impl Iterator<Item = Copied<SkBuff, Charge>> + '_, bool) {
+        self.batch.copy();
         for response in self.responses.drain() {
             let entry = match response {
                 Response::Data { id, slot, packet } => {
-                    let copied = self.sent.get(packet).is_some_and(|sent| sent.copied);
-                    slot.response(id, copied)
+                    slot.response(id, !self.batch.has_failed(packet.into()))
                 }
                 Response::Extra(entry) => entry,
             };
             self.ring.respond(netif::RxEntry(entry));
         }
         let notify = self.ring.publish();
-        (self.sent.drain(), notify)
+        (self.batch.submit(), notify)
     }
 }

@@ -5,6 +5,8 @@
 //! A [`Plan`] is the only source of this: the queue waits for [`Plan::slots`] requests and then
 //! executes [`Plan::steps`], one step for each request, in ring order.
 
+use core::num::NonZero;
+
 use crate::wire::{
     Checksum,
     Gso,
@@ -39,12 +41,18 @@ impl Headroom {
     /// Grants what is asked for, or the largest possible headroom if that is less.
     pub(crate) fn new(wanted: u32) -> Self {
         // INVARIANT: Not larger than `MAX`, which is derived from the invariant.
-        Self(u16::try_from(wanted).map_or(Self::MAX, |wanted| wanted.min(Self::MAX)))
+        // CAST: Not larger than a `u16`.
+        Self(wanted.min(Self::MAX.into()) as u16)
+    }
+
+    /// The number of bytes.
+    pub(crate) fn bytes(self) -> u16 {
+        self.0
     }
 
     /// Bytes of a page which are left for data.
-    fn room(self) -> u16 {
-        PAGE_SIZE.saturating_sub(self.0)
+    fn room(self) -> NonZero<u16> {
+        NonZero::new(PAGE_SIZE.saturating_sub(self.0)).unwrap_or(NonZero::<u16>::MIN)
     }
 }
 
@@ -66,63 +74,69 @@ pub(crate) struct Unsendable;
 ///
 /// # Invariants
 ///
-/// `data_slots` is the least number of pages, each with `headroom`, which hold the packet.
+/// - `data_slots` is the least number of pages, each with `headroom`, which hold the packet; not 0.
+/// - `extras` is how many the packet needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     packet: Packet,
     headroom: Headroom,
     data_slots: u32,
+    extras: u32,
 }
 
 impl Plan {
     pub(crate) fn new(packet: Packet, headroom: Headroom) -> Result<Self, Unsendable> {
-        let room = u32::from(headroom.room());
-        let data_slots = (0..=MAX_DATA_SLOTS)
-            .find(|slots| slots.saturating_mul(room) >= packet.len)
-            .filter(|slots| *slots > 0)
-            .ok_or(Unsendable)?;
-        // INVARIANT: `find` returns the first, that is the least number.
+        let room = NonZero::<u32>::from(headroom.room());
+        let filled = packet.len / room;
+        let data_slots = filled.saturating_add((packet.len % room).min(1));
+        if !(1..=MAX_DATA_SLOTS).contains(&data_slots) {
+            return Err(Unsendable);
+        }
+        let extras = extras(&packet, headroom).fold(0, |count: u32, _| count.wrapping_add(1));
+        // INVARIANT: The quotient, rounded up.
         Ok(Self {
             packet,
             headroom,
             data_slots,
+            extras,
         })
     }
 
     /// Requests which the packet consumes: the number of [`steps`](Self::steps), at most
     /// [`MAX_SLOTS`].
     pub(crate) fn slots(&self) -> u32 {
-        self.extras()
-            .fold(self.data_slots, |slots, _| slots.saturating_add(1))
+        self.data_slots.saturating_add(self.extras)
+    }
+
+    /// The headroom which the plan gives to the guest.
+    pub(crate) fn headroom(&self) -> Headroom {
+        self.headroom
     }
 
     /// What becomes of each request, in ring order: the first data slot, the extras, the other
     /// data slots.
     pub(crate) fn steps(&self) -> impl Iterator<Item = Step> + '_ {
-        let mut extras = self.extras().peekable();
-        let extras = core::iter::from_fn(move || {
-            let extra = extras.next()?;
-            Some(Step::Extra(extra.encode(extras.peek().is_some())))
-        });
-        let mut data = (0..self.data_slots).map(|slot| Step::Data(self.data_slot(slot)));
-        data.next().into_iter().chain(extras).chain(data)
+        (0..self.slots()).filter_map(|place| self.step(place))
     }
 
-    fn extras(&self) -> impl Iterator<Item = RxExtra> {
-        let Headroom(headroom) = self.headroom;
-        [
-            self.packet.gso.map(RxExtra::Gso),
-            self.packet.hash.map(RxExtra::Hash),
-            (headroom != 0).then_some(RxExtra::Xdp(headroom)),
-        ]
-        .into_iter()
-        .flatten()
+    #[inline]
+    fn step(&self, place: u32) -> Option<Step> {
+        match place.checked_sub(self.extras) {
+            Some(slot @ 1..) => Some(Step::Data(self.data_slot(slot))),
+            _ if place == 0 => Some(Step::Data(self.data_slot(0))),
+            // Most packets have none, and pay for nothing more than to see that.
+            _ => {
+                let before = place.wrapping_sub(1) as usize;
+                let extra = extras(&self.packet, self.headroom).nth(before)?;
+                Some(Step::Extra(extra.encode(place < self.extras)))
+            }
+        }
     }
 
     fn data_slot(&self, slot: u32) -> DataSlot {
-        let room = self.headroom.room();
-        let start = slot.saturating_mul(u32::from(room));
-        let left = self.packet.len.saturating_sub(start);
+        let room = u32::from(self.headroom.room().get());
+        // Nothing wraps: `slot` is less than the quotient by which the slots were counted.
+        let left = self.packet.len.wrapping_sub(slot.wrapping_mul(room));
         let first = slot == 0;
         let checksum = if first {
             self.packet.checksum
@@ -131,14 +145,19 @@ impl Plan {
         };
         DataSlot {
             offset: self.headroom.0,
-            len: u16::try_from(left).map_or(room, |left| left.min(room)),
-            flags: RxFlags::new(
-                checksum,
-                left > u32::from(room),
-                first && self.extras().next().is_some(),
-            ),
+            // CAST: At most a page.
+            len: left.min(room) as u16,
+            flags: RxFlags::new(checksum, left > room, first && self.extras > 0),
         }
     }
+}
+
+/// What a packet needs beside its data, in the order of the ring.
+fn extras(packet: &Packet, headroom: Headroom) -> impl Iterator<Item = RxExtra> {
+    let gso = packet.gso.map(RxExtra::Gso);
+    let hash = packet.hash.map(RxExtra::Hash);
+    let xdp = (headroom.0 != 0).then_some(RxExtra::Xdp(headroom.0));
+    gso.into_iter().chain(hash).chain(xdp)
 }
 
 /// What becomes of one request of the guest.

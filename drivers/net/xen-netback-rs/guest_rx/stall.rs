@@ -4,6 +4,7 @@
 
 use kernel::time::{
     Deadline,
+    Jiffies,
     Msecs, //
 };
 
@@ -42,6 +43,14 @@ impl Reception {
             Reception::Slow(_) | Reception::Stalled(_) => {}
         }
         false
+    }
+
+    /// How long it takes until a guest, to which nothing fits meanwhile, has stalled.
+    pub(crate) fn remaining(&self, timeout: Msecs) -> Jiffies {
+        match self {
+            Reception::Slow(deadline) if timeout != 0 => deadline.remaining(),
+            _ => Jiffies::MAX,
+        }
     }
 
     /// The ring has `slots`. Returns whether a stalled guest receives again with that.

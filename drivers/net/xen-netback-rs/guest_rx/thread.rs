@@ -3,10 +3,12 @@
 //! The thread that brings packets to the guest.
 
 use kernel::{
+    bottom_half,
     kthread,
     net::{
         netdevice,
-        skbuff::DropReason, //
+        skbuff::DropReason,
+        trace, //
     },
     prelude::*,
     sync::{
@@ -29,10 +31,13 @@ use kernel::{
 };
 
 use super::{
-    backlog::Waiting,
+    backlog::{
+        Charge,
+        Taken,
+        Waiting, //
+    },
     copy::Outgoing,
     plan::{
-        Headroom,
         Packet,
         Plan, //
     },
@@ -41,7 +46,7 @@ use super::{
 use crate::{
     interface::Interface,
     params,
-    queue::Shared,
+    shared::Shared,
     wire::{
         Checksum,
         Gso,
@@ -62,11 +67,12 @@ pub(crate) struct Worker {
     port: Arc<Port>,
     shared: Arc<Shared>,
     netdev: ARef<netdevice::Device<Interface>>,
-    headroom: Headroom,
     /// The frontend tells about new requests.
     notifies: bool,
     /// The oldest packet, with the plan by which it will be sent.
     head: Option<(Waiting, Plan)>,
+    /// What follows, taken off the backlog all at once so that it is not locked for each of them.
+    taken: Taken,
     reception: Reception,
 }
 
@@ -76,7 +82,6 @@ impl Worker {
         port: Arc<Port>,
         shared: Arc<Shared>,
         netdev: ARef<netdevice::Device<Interface>>,
-        headroom: Headroom,
         notifies: bool,
     ) -> Self {
         Self {
@@ -84,9 +89,9 @@ impl Worker {
             port,
             shared,
             netdev,
-            headroom,
             notifies,
             head: None,
+            taken: Taken::new(),
             reception: Reception::Flowing,
         }
     }
@@ -94,6 +99,8 @@ impl Worker {
     /// Serves the guest until the thread is told to stop.
     pub(crate) fn run(mut self, thread: &kthread::Current) {
         while !thread.should_stop() {
+            // Here, because a guest can keep every turn from sleeping.
+            task::cond_resched();
             if self.netdev.data().is_faulty() {
                 self.end(thread);
             } else if let Err(overflow) = self.serve() {
@@ -102,7 +109,6 @@ impl Worker {
                 self.wait(thread);
             }
         }
-        self.purge();
     }
 
     /// Serves the guest no more because of a fault, and has that reported.
@@ -158,11 +164,19 @@ impl Worker {
     fn next(&mut self) -> Option<(Waiting, Plan)> {
         loop {
             let (waiting, plan) = match self.head.take() {
-                Some((waiting, plan)) => (waiting, Some(plan)),
-                None => (self.shared.backlog.lock().take()?, None),
+                // The guest may have asked for another headroom meanwhile.
+                Some((waiting, plan)) => {
+                    let headroom = self.netdev.data().headroom();
+                    (
+                        waiting,
+                        Some(plan).filter(|plan| plan.headroom() == headroom),
+                    )
+                }
+                None => (self.take()?, None),
             };
             if waiting.deadline.passed() {
                 self.shared.stats.rx_expired.add(1);
+                trace::expire(&self.netdev, self.shared.index, waiting.skb.len());
                 self.drop_waiting(waiting, DropReason::FullRing);
                 continue;
             }
@@ -176,21 +190,38 @@ impl Worker {
         }
     }
 
+    /// Takes the packet behind the head.
+    fn take(&mut self) -> Option<Waiting> {
+        if let Some(waiting) = self.taken.next() {
+            return Some(waiting);
+        }
+        self.taken = self.shared.backlog.lock().take();
+        self.taken.next()
+    }
+
     fn plan(&self, waiting: &Waiting) -> Option<Plan> {
         use kernel::net::skbuff;
 
         let skb = &waiting.skb;
         let gso = match skb.gso() {
             None => None,
-            Some(gso) => Some(Gso {
-                kind: match gso.kind {
+            Some(gso) => {
+                let kind = match gso.kind {
                     skbuff::GsoKind::TcpV4 => GsoKind::TcpV4,
                     skbuff::GsoKind::TcpV6 => GsoKind::TcpV6,
                     // The interface does not announce any other.
                     skbuff::GsoKind::Other => return None,
-                },
-                size: gso.size,
-            }),
+                };
+                // Not every packet was held against what the interface announces now: one may have waited
+                // in the host since another frontend was here, or was redirected by a program (XDP).
+                if !self.netdev.data().guest_takes(kind) {
+                    return None;
+                }
+                Some(Gso {
+                    kind,
+                    size: gso.size,
+                })
+            }
         };
         let packet = Packet {
             len: u32::try_from(skb.len()).ok()?,
@@ -200,51 +231,63 @@ impl Worker {
                 skbuff::Checksum::None | skbuff::Checksum::Complete => Checksum::Unverified,
             },
             gso,
-            hash: None,
+            hash: self.netdev.data().hash(skb),
         };
-        Plan::new(packet, self.headroom).ok()
+        Plan::new(packet, self.netdev.data().headroom()).ok()
     }
 
     /// Copies the batch to the guest, and ends its packets.
     fn flush(&mut self) {
         let stats = &self.shared.stats;
         let calls = self.outgoing.hypercalls();
-        let mut charge: usize = 0;
+        let mut charge = Charge::default();
+        let mut packets: u64 = 0;
+        let mut bytes: u64 = 0;
+        trace::copy(
+            &self.netdev,
+            self.shared.index,
+            true,
+            self.outgoing.packets(),
+            self.outgoing.operations(),
+        );
         let (sent, notify) = self.outgoing.flush();
         if notify {
             self.port.notify();
             stats.rx_notifications.add(1);
         }
+        // Freed packets are reused by those who send, and the host goes on right here when it is woken.
+        let bottom_halves = bottom_half::disable();
         for packet in sent {
-            charge = charge.saturating_add(packet.charge);
-            if packet.copied {
-                stats.rx_packets.add(1);
-                stats.rx_bytes.add(packet.skb.len() as u64);
-                packet.skb.consume_any();
-            } else {
+            charge = charge.and(packet.meta);
+            if packet.failed {
                 stats.rx_copy_failed.add(1);
-                packet.skb.drop_any(DropReason::NotSpecified);
+                packet.buffer.drop_any(DropReason::CopyFault);
+            } else {
+                packets = packets.wrapping_add(1);
+                bytes = bytes.wrapping_add(packet.buffer.len() as u64);
+                packet.buffer.consume(&bottom_halves);
             }
         }
+        self.release(charge);
+        stats.rx_packets.add(packets);
+        stats.rx_bytes.add(bytes);
         stats
             .rx_copy_calls
             .add(self.outgoing.hypercalls().wrapping_sub(calls));
-        self.release(charge);
-        // An event that announced these requests has done its work.
-        self.port.finish(Waiter::Send, true);
+        let position = self.outgoing.ring.position();
+        self.shared.rx_position.set(position);
+        self.port.worked();
+        self.port.finish(Waiter::Send);
+        drop(bottom_halves);
     }
 
     /// The oldest packet, which needs `slots`, does not fit.
     fn miss(&mut self, slots: u32) {
-        // Of a frontend that does not tell about new requests, little can be concluded.
-        let timeout = match self.notifies {
-            true => params::RX_STALL_TIMEOUT_MSECS.get(),
-            false => 0,
-        };
-        if self.reception.misses(slots, timeout) {
+        if self.reception.misses(slots, self.stall_timeout()) {
             self.shared.stats.rx_stalls.add(1);
             self.shared.backlog.lock().stall();
             self.purge();
+            trace::stall(&self.netdev, self.shared.index, slots);
             self.netdev.data().queue_stalled(&self.netdev);
         }
     }
@@ -252,6 +295,7 @@ impl Worker {
     /// The guest, which had stalled, receives again.
     fn recover(&mut self) {
         self.shared.backlog.lock().recover();
+        trace::recover(&self.netdev, self.shared.index);
         self.netdev.data().queue_recovered(&self.netdev);
     }
 
@@ -271,7 +315,6 @@ impl Worker {
             Some((_, plan)) => Some(plan.slots()),
             None => reception.stalled_for(),
         };
-        let mut announced = false;
         shared.expect_event(slots.is_some());
         shared.wait.wait_timeout(timeout, || {
             if thread.should_stop() || netdev.data().is_faulty() {
@@ -283,38 +326,43 @@ impl Worker {
                 }
             }
             // An error is found again, and dealt with, by whoever looks next.
-            announced = slots.is_some_and(|slots| outgoing.ring.request_event(slots) != Ok(false));
-            if !announced {
-                port.finish(Waiter::Send, false);
+            let posted = slots.is_some_and(|slots| outgoing.ring.request_event(slots) != Ok(false));
+            if posted {
+                port.worked();
+            } else {
+                port.finish(Waiter::Send);
             }
-            announced
+            posted
         });
         shared.expect_event(false);
-        port.finish(Waiter::Send, announced);
     }
 
-    /// How long to sleep at most: until the oldest packet is too old, and not longer than the ring may
-    /// go without being looked at.
+    /// How long to sleep at most: until the oldest packet is too old or the guest has stalled, and not
+    /// longer than the ring may go without being looked at.
     fn timeout(&self) -> Jiffies {
-        match &self.head {
-            None => Jiffies::MAX,
-            Some((waiting, _)) if self.notifies => waiting.deadline.remaining(),
-            Some((waiting, _)) => waiting.deadline.remaining().min(msecs_to_jiffies(POLL)),
+        let Some((waiting, _)) = &self.head else {
+            return Jiffies::MAX;
+        };
+        let look = match self.notifies {
+            true => self.reception.remaining(self.stall_timeout()),
+            false => msecs_to_jiffies(POLL),
+        };
+        waiting.deadline.remaining().min(look)
+    }
+
+    /// Time without progress after which the guest has stalled; 0 for never.
+    fn stall_timeout(&self) -> Msecs {
+        // Of a frontend that does not tell about new requests, little can be concluded.
+        match self.notifies {
+            true => params::RX_STALL_TIMEOUT_MSECS.get(),
+            false => 0,
         }
     }
 
     /// Drops all that waits.
     fn purge(&mut self) {
-        if let Some((waiting, _)) = self.head.take() {
-            self.shared.stats.rx_purged.add(1);
-            self.drop_waiting(waiting, DropReason::QueuePurge);
-        }
-        loop {
-            // A statement of its own: the lock is taken again for every packet that is dropped.
-            let next = self.shared.backlog.lock().take();
-            let Some(waiting) = next else {
-                break;
-            };
+        let mut head = self.head.take().map(|(waiting, _)| waiting);
+        while let Some(waiting) = head.take().or_else(|| self.take()) {
             self.shared.stats.rx_purged.add(1);
             self.drop_waiting(waiting, DropReason::QueuePurge);
         }
@@ -325,7 +373,14 @@ impl Worker {
         self.release(waiting.charge);
     }
 
-    fn release(&self, charge: usize) {
+    fn release(&self, charge: Charge) {
         self.shared.release(&self.netdev, charge);
+    }
+}
+
+impl Drop for Worker {
+    /// Here, because a thread that is stopped before it was ever on a processor never runs.
+    fn drop(&mut self) {
+        self.purge();
     }
 }

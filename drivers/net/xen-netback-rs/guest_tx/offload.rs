@@ -7,6 +7,7 @@ use kernel::{
         napi,
         skbuff::{
             self,
+            DropReason,
             Frame,
             Unshared, //
         }, //
@@ -23,9 +24,40 @@ use crate::{
     stats::Stats,
     wire::{
         Checksum,
+        Gso,
         GsoKind, //
     }, //
 };
+
+/// Why a packet cannot be described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undescribable {
+    /// There is no memory to look at its headers.
+    NoMemory,
+    /// They contradict what the guest said of its checksum.
+    BadChecksum,
+    /// They contradict what the guest said of its segments.
+    BadGso,
+}
+
+impl Undescribable {
+    /// What those who trace losses are told.
+    fn reason(self) -> DropReason {
+        match self {
+            Self::NoMemory => DropReason::NoMemory,
+            Self::BadChecksum => DropReason::BadHeader,
+            Self::BadGso => DropReason::BadGso,
+        }
+    }
+
+    /// What an error of the kernel means, when it is not about memory.
+    fn or_no_memory(self) -> impl Fn(Error) -> Self {
+        move |error| match error {
+            ENOMEM => Self::NoMemory,
+            _ => self,
+        }
+    }
+}
 
 /// Makes a frame of `skb`, whose bytes are in place, described by what the guest said of it as far as
 /// that holds.
@@ -36,25 +68,65 @@ pub(crate) fn describe<'a>(
     mut skb: Unshared,
     packet: &Packet,
     stats: &Stats,
-) -> Result<Frame<'a>> {
-    let len = skb.len();
-    skb.make_linear(len.min(copy::LINEAR))?;
-    // Before the Ethernet header is taken off.
-    let verified = packet
-        .gso
-        .map(|claim| gso::verify(claim, skb.linear(), len).ok_or(EPROTO))
-        .transpose()?;
-    if let Some(verified) = verified {
-        skb.make_linear(verified.header_len)?;
+) -> Result<Frame<'a>, Undescribable> {
+    let verified = match verify(&mut skb, packet) {
+        Ok(verified) => verified,
+        Err(error) => {
+            skb.drop_any(error.reason());
+            return Err(error);
+        }
+    };
+    // Has an Ethernet header: others are no packets.
+    let mut frame = cx.frame(skb).map_err(|_| Undescribable::NoMemory)?;
+    match annotate(&mut frame, packet, verified, stats) {
+        Ok(()) => Ok(frame),
+        Err(error) => {
+            frame.drop_any(error.reason());
+            Err(error)
+        }
     }
-    let mut skb = cx.frame(skb)?;
+}
 
+/// Makes the headers linear, and checks the guest's claim about segments; with the Ethernet header still in
+/// place.
+fn verify(skb: &mut Unshared, packet: &Packet) -> Result<Option<gso::Verified>, Undescribable> {
+    let bad_gso = Undescribable::BadGso;
+    let len = skb.len();
+    let headers = match packet.gso {
+        Some(Gso {
+            kind: GsoKind::TcpV6,
+            ..
+        }) => copy::LINEAR_IPV6,
+        _ => copy::LINEAR,
+    };
+    skb.make_linear(len.min(headers))
+        .map_err(bad_gso.or_no_memory())?;
+    let Some(claim) = packet.gso else {
+        return Ok(None);
+    };
+    let verified = gso::verify(claim, skb.linear(), len).ok_or(bad_gso)?;
+    skb.make_linear(verified.header_len)
+        .map_err(bad_gso.or_no_memory())?;
+    Ok(Some(verified))
+}
+
+/// Tells the stack what the guest said.
+fn annotate(
+    skb: &mut Frame<'_>,
+    packet: &Packet,
+    verified: Option<gso::Verified>,
+    stats: &Stats,
+) -> Result<(), Undescribable> {
+    let bad_checksum = Undescribable::BadChecksum;
     match (packet.checksum, packet.gso.is_some()) {
-        (Checksum::Blank, _) => skb.setup_partial_checksum(false)?,
+        (Checksum::Blank, _) => skb
+            .setup_partial_checksum(false)
+            .map_err(bad_checksum.or_no_memory())?,
         (_, true) => {
             // Cutting a packet makes new checksums out of a blank one.
             stats.gso_checksum_fixup.add(1);
-            skb.setup_partial_checksum(true)?;
+            skb.setup_partial_checksum(true)
+                .map_err(bad_checksum.or_no_memory())?;
         }
         (Checksum::Valid, false) => skb.set_checksum_valid(),
         (Checksum::Unverified, false) => {}
@@ -70,7 +142,8 @@ pub(crate) fn describe<'a>(
             kind,
             size: claim.size,
         };
-        skb.set_gso(gso, verified.segments)?;
+        skb.set_gso(gso, verified.segments)
+            .map_err(|_| Undescribable::BadGso)?;
     }
     if let Some(hash) = packet.hash {
         skb.set_hash(skbuff::Hash {
@@ -78,5 +151,5 @@ pub(crate) fn describe<'a>(
             l4: hash.kind.covers_ports(),
         });
     }
-    Ok(skb)
+    Ok(())
 }

@@ -25,6 +25,9 @@ use crate::wire::{
 /// A packet with more is rejected, one beyond the administrator's limit is fatal.
 pub(crate) const MAX_MORE_SLOTS: u32 = 18;
 
+/// The most pieces of a packet.
+pub(crate) const MAX_SEGMENTS: usize = MAX_MORE_SLOTS as usize + 1;
+
 /// Bytes of an Ethernet header, which the first slot of a packet has to hold.
 const ETHERNET_HEADER: u16 = 14;
 

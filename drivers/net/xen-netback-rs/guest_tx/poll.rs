@@ -1,280 +1,115 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The consumer of the ring from the guest.
+//! When NAPI looks at the ring from the guest, and when it stops looking.
 
 use kernel::{
-    fixed_vec::FixedVec,
     net::{
         napi::{
             self,
+            Napi,
             Progress, //
         },
-        netdevice,
-        page_pool::PagePool,
-        skbuff::Unshared, //
+        netdevice, //
     },
     prelude::*,
     sync::{
         aref::ARef,
         Arc, //
     },
-    xen::{
-        events::{
-            Port,
-            Waiter, //
-        },
-        grant::{
-            self,
-            CopyBatch, //
-        },
-        netif,
-        ring::{
-            self,
-            BackRing, //
-        },
-        DomId, //
+    time::timer::{
+        self,
+        Timer, //
+    },
+    xen::events::{
+        Port,
+        Waiter, //
     }, //
 };
 
-use super::{
-    copy,
-    offload,
-    parse::{
-        self,
-        Content,
-        Packet,
-        Parsed,
-        Rejected, //
-    }, //
-};
+use super::incoming::Incoming;
 use crate::{
     interface::{
         Fault,
         Interface, //
     },
-    params,
-    queue::Shared,
-    wire::{
-        TxSlot,
-        TxStatus, //
-    }, //
+    shared::Shared, //
 };
 
-/// Packets per copy hypercall.
-const BATCH: u16 = 64;
-/// Copy operations after which a batch is flushed: about four packets of 64 KiB.
-const OPS: u16 = 64;
-/// Unused pages kept per queue.
-const POOL_PAGES: u32 = 256;
+/// Bytes after which a poll ends: the stack gets what GRO has gathered, and others have their turn.
+const BYTES: u64 = 224 << 10;
 
-/// A chain of slots that was taken off the ring and is still to be answered.
-struct Chain {
-    /// Where it starts in the inbox.
-    start: usize,
-    parsed: Parsed,
-    status: TxStatus,
+/// Lets NAPI go on when the guest may send again.
+struct Resume(Arc<Napi<Poller>>);
+
+impl timer::Handler for Resume {
+    fn expired(&self) {
+        self.0.schedule();
+    }
 }
 
 /// What NAPI owns of a queue.
-///
-/// Between two polls every request that was taken is answered: all of a round's chains are in
-/// `chains` while it lasts, and it ends by answering them.
 pub(crate) struct Poller {
-    ring: BackRing<netif::Tx>,
+    incoming: Incoming,
     port: Arc<Port>,
     shared: Arc<Shared>,
     netdev: ARef<netdevice::Device<Interface>>,
-    pool: PagePool,
-    /// Copies of the requests that a round works on.
-    inbox: FixedVec<TxSlot>,
-    chains: FixedVec<Chain>,
-    /// The chain's number in `chains` goes with every packet.
-    batch: CopyBatch<Unshared, usize>,
-    /// Packets that came over, until their requests are answered.
-    arrived: FixedVec<(Unshared, Packet)>,
-    /// Packets with more data slots than this behind the first are fatal.
-    fatal_slots: u32,
-    /// There was work since the last event was acknowledged.
-    worked: bool,
+    /// The next packet had to wait, because of the limit on what the guest sends, when the guest was last
+    /// looked at.
+    waiting: bool,
+    /// Ends that time. Dropped where polling is disabled, which is a thread.
+    resume: Pin<KBox<Timer<Resume>>>,
 }
 
 impl Poller {
     pub(crate) fn new(
-        ring: BackRing<netif::Tx>,
-        domid: DomId,
+        incoming: Incoming,
         port: Arc<Port>,
         shared: Arc<Shared>,
-        netdev: &netdevice::Registration<Interface>,
+        netdev: ARef<netdevice::Device<Interface>>,
+        napi: Arc<Napi<Poller>>,
     ) -> Result<Self> {
-        let slots = ring::SLOTS as usize;
-        let batch = usize::from(BATCH);
         Ok(Self {
-            ring,
+            incoming,
             port,
             shared,
-            netdev: netdev.device(),
-            pool: PagePool::for_device(netdev, POOL_PAGES, 0)?,
-            inbox: FixedVec::new(slots)?,
-            chains: FixedVec::new(batch)?,
-            batch: CopyBatch::new(domid, OPS, BATCH)?,
-            arrived: FixedVec::new(batch)?,
-            fatal_slots: params::FATAL_SKB_SLOTS.get(),
-            worked: false,
+            netdev,
+            waiting: false,
+            resume: KBox::pin_init(Timer::new(Resume(napi)), GFP_KERNEL)?,
         })
     }
 
-    /// Takes at most `limit` chains off the ring, as many as make a batch, and answers them. Returns their
-    /// number, 0 if the ring was seen empty.
-    fn round(&mut self, cx: &mut napi::Context<'_>, limit: usize) -> Result<usize, Fault> {
-        let ready = self.ring.unconsumed()?;
-        self.inbox.clear();
-        for ahead in 0..ready {
-            // Has room for the whole ring.
-            let _ = self.inbox.push(self.ring.peek(ahead).0);
-        }
-        let outcome = self.take_chains(cx, limit);
-        let taken = self.chains.len();
-        self.copy();
-        self.answer();
-        self.deliver(cx);
-        outcome.map(|()| taken)
-    }
-
-    /// Parses the inbox into chains, and prepares the copies.
-    fn take_chains(&mut self, cx: &mut napi::Context<'_>, limit: usize) -> Result<(), Fault> {
-        let mut start: usize = 0;
-        while start < self.inbox.len()
-            && self.chains.len() < limit
-            && !self.chains.is_full()
-            && !self.batch.is_full()
-        {
-            let slots = self.inbox.get(start..).unwrap_or_default();
-            let parsed = parse::parse(slots, self.fatal_slots)?;
-            let status = match self.prepare(cx, start, &parsed) {
-                true => TxStatus::Okay,
-                false => TxStatus::Error,
-            };
-            let chain = Chain {
-                start,
-                parsed,
-                status,
-            };
-            // Is not full: the loop has asked.
-            let _ = self.chains.push(chain);
-            start = start.saturating_add(parsed.slots());
-        }
-        Ok(())
-    }
-
-    /// Prepares the copy of one chain's packet; returns whether there is one.
-    fn prepare(&mut self, cx: &mut napi::Context<'_>, start: usize, parsed: &Parsed) -> bool {
-        let stats = &self.shared.stats;
-        let packet = match &parsed.content {
-            Content::Packet(packet) => packet,
-            Content::Multicast(_) => {
-                stats.tx_unsupported.add(1);
-                return false;
-            }
-            Content::Rejected(rejected) => {
-                match rejected {
-                    Rejected::TooManySlots => stats.tx_too_many_slots.add(1),
-                    Rejected::SizeOverflow => stats.tx_size_overflow.add(1),
-                    Rejected::Runt => stats.tx_runt.add(1),
-                }
-                return false;
-            }
-        };
-        let slots = self.inbox.get(start..).unwrap_or_default();
-        let segments = || parsed.segments(slots);
-        let skb = copy::allocate(cx, &mut self.pool, packet.len.into(), segments);
-        let pushed = skb.map(|skb| {
-            let segments = segments().map(|segment| grant::Segment {
-                gref: grant::Ref(segment.gref),
-                offset: segment.offset,
-                len: segment.len,
-            });
-            self.batch.push(skb, self.chains.len(), segments)
-        });
-        match pushed {
-            Ok(Ok(())) => true,
-            _ => {
-                stats.tx_no_memory.add(1);
-                false
-            }
-        }
-    }
-
-    /// Copies the packets over.
-    fn copy(&mut self) {
-        let stats = &self.shared.stats;
-        let calls = self.batch.hypercalls();
-        for copied in self.batch.submit() {
-            let Some(chain) = self.chains.get_mut(copied.meta) else {
-                continue;
-            };
-            match chain.parsed.content {
-                Content::Packet(packet) if !copied.failed => {
-                    // The capacity is that of the batch.
-                    let _ = self.arrived.push((copied.buffer, packet));
-                }
-                _ => {
-                    stats.tx_copy_failed.add(1);
-                    chain.status = TxStatus::Error;
-                }
-            }
-        }
-        stats
-            .tx_copy_calls
-            .add(self.batch.hypercalls().wrapping_sub(calls));
-    }
-
-    /// Answers all chains. Nothing of the guest's memory is referred to any more.
-    fn answer(&mut self) {
-        for chain in self.chains.drain() {
-            let slots = self.inbox.get(chain.start..).unwrap_or_default();
-            // At most the size of the ring.
-            self.ring.consume(chain.parsed.slots() as u32);
-            for reply in chain.parsed.replies(slots, chain.status) {
-                self.ring.respond(netif::TxReply(reply));
-            }
-        }
-        if self.ring.publish() {
-            self.port.notify();
-            self.shared.stats.tx_notifications.add(1);
-        }
-    }
-
-    /// Passes the packets to the stack.
-    fn deliver(&mut self, cx: &mut napi::Context<'_>) {
-        let stats = &self.shared.stats;
-        for (skb, packet) in self.arrived.drain() {
-            let len = skb.len();
-            match offload::describe(cx, skb, &packet, stats) {
-                Ok(frame) => {
-                    stats.tx_packets.add(1);
-                    stats.tx_bytes.add(len as u64);
-                    cx.gro_receive(frame);
-                }
-                Err(_) => stats.tx_bad_offload.add(1),
-            }
-        }
-    }
-
-    /// Works until the ring is empty or the budget used up.
+    /// Works until the ring is empty, the budget or [`BYTES`] used up, or the guest has sent as much as it may.
     fn work(&mut self, cx: &mut napi::Context<'_>) -> Result<Progress, Fault> {
         let budget = cx.budget();
         let mut done: usize = 0;
-        loop {
-            let taken = self.round(cx, budget.saturating_sub(done))?;
-            self.worked |= taken > 0;
-            done = done.saturating_add(taken);
-            if done >= budget {
-                return Ok(Progress::More);
+        let mut bytes: u64 = 0;
+        // Of the budget. A look that finds nothing costs something too: a guest that takes its index back and
+        // forth shall not keep this going.
+        let mut spent: usize = 0;
+        while spent < budget && bytes < BYTES {
+            let round = self.incoming.round(cx, budget.saturating_sub(spent))?;
+            if round.chains > 0 {
+                self.port.worked();
+                self.waiting = false;
             }
-            if taken == 0 && !self.ring.request_event(1)? {
+            done = done.saturating_add(round.chains);
+            bytes = bytes.saturating_add(round.bytes);
+            spent = spent.saturating_add(round.chains.max(1));
+            if let Some(wait) = round.limited {
+                self.resume.arm(wait);
+                // The event that announced the packet had a reason. No other is asked for, so those that
+                // come all the same have none.
+                if !core::mem::replace(&mut self.waiting, true) {
+                    self.port.worked();
+                    self.shared.stats.tx_rate_limited.add(1);
+                }
+                return Ok(Progress::Idle(done));
+            }
+            if round.chains == 0 && !self.incoming.ring.request_event(1)? {
                 return Ok(Progress::Idle(done));
             }
         }
+        Ok(Progress::More)
     }
 }
 
@@ -286,8 +121,7 @@ impl napi::Poller for Poller {
         }
         match self.work(cx) {
             Ok(progress) => {
-                let worked = core::mem::take(&mut self.worked);
-                self.port.finish(Waiter::Receive, worked);
+                self.port.finish(Waiter::Receive);
                 progress
             }
             Err(fault) => {

@@ -225,13 +225,20 @@ mod cases {
         0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0, 0, 0, 0, 0, 0, // TCP
     ];
 
+    /// The checksum over the pseudo header of such a packet: 2 * 10.0.0.x, protocol 6, 120 bytes.
+    const PSEUDO: u16 = 0x0a00 + 0x0a00 + 3 + 6 + 120;
+
     impl Receiver {
-        /// Makes a packet of headers, the first 34 bytes of which are linear, and 100 bytes more.
-        fn packet(&mut self, cx: &mut Context<'_>) -> Result<Unshared> {
-            let mut skb = cx.alloc_skb(34)?;
-            skb.put(34)?;
-            skb.add_pool_frag(&mut self.pool, 120)?;
-            let mut bytes = Iterator::chain(HEADERS.into_iter(), core::iter::repeat(0));
+        /// Makes a packet of headers with `tags` VLAN tags, which are linear up to the end of IP's, and 100
+        /// bytes more.
+        fn packet(&mut self, cx: &mut Context<'_>, tags: usize) -> Result<Unshared> {
+            let mut skb = cx.alloc_skb(64)?;
+            skb.put(34 + 4 * tags)?;
+            skb.add_pool_frag(&mut self.pool, 0, 120)?;
+            let (addresses, rest) = HEADERS.split_at(12);
+            let tagged = core::iter::repeat_n([0x81, 0, 0, 7], tags).flatten();
+            let tagged = Iterator::chain(addresses.iter().copied(), tagged);
+            let mut bytes = Iterator::chain(tagged, rest.iter().copied());
             for piece in skb.pieces_mut() {
                 for i in 0..piece.len() {
                     // SAFETY: The piece may be written to, and has more bytes than `i`.
@@ -239,6 +246,37 @@ mod cases {
                 }
             }
             Ok(skb)
+        }
+
+        /// Partial checksums behind VLAN tags.
+        fn receive_tagged(&mut self, cx: &mut Context<'_>) -> Result<(), u32> {
+            let check = |good: bool, line: u32| if good { Ok(()) } else { Err(line) };
+
+            for tags in 1..=3 {
+                for recalculate in [false, true] {
+                    let skb = self.packet(cx, tags).map_err(|_| line!())?;
+                    let mut frame = cx.frame(skb).map_err(|_| line!())?;
+                    let known = frame.setup_partial_checksum(recalculate).is_ok();
+                    check(known == (tags <= 2), line!())?;
+                    let partial = frame.checksum() == Checksum::Partial;
+                    check(partial == known, line!())?;
+
+                    // The packet starts with its first tag, as before.
+                    check(frame.len() == 140 + 4 * tags, line!())?;
+                    check(frame.protocol() == 0x8100, line!())?;
+                    check(frame.linear().starts_with(&[0, 7]), line!())?;
+                    frame.probe_transport_header();
+                    check(frame.transport_offset() == Some(4 * tags + 20), line!())?;
+                    let mut sum = [0; 2];
+                    let at = 4 * tags + 36;
+                    frame.copy_bits(at, &mut sum).map_err(|_| line!())?;
+                    let pseudo = if recalculate && known { PSEUDO } else { 0 };
+                    check(u16::from_be_bytes(sum) == pseudo, line!())?;
+                    cx.gro_receive(frame);
+                }
+            }
+
+            Ok(())
         }
 
         fn receive(&mut self, cx: &mut Context<'_>) -> Result<(), u32> {
@@ -254,7 +292,7 @@ mod cases {
             runt.put(13).map_err(|_| line!())?;
             check(cx.frame(runt).err() == Some(ENOSPC), line!())?;
 
-            let skb = self.packet(cx).map_err(|_| line!())?;
+            let skb = self.packet(cx, 0).map_err(|_| line!())?;
             let mut frame = cx.frame(skb).map_err(|_| line!())?;
             check(frame.len() == 140, line!())?;
             check(frame.protocol() == 0x0800, line!())?;
@@ -269,17 +307,13 @@ mod cases {
             check(frame.checksum() == Checksum::Partial, line!())?;
             frame.probe_transport_header();
             check(frame.transport_offset() == Some(20), line!())?;
-            // The checksum over the pseudo header: 2 * 10.0.0.x, protocol 6, 120 bytes.
             let mut sum = [0; 2];
             frame.copy_bits(36, &mut sum).map_err(|_| line!())?;
-            check(
-                u16::from_be_bytes(sum) == 0x0a00 + 0x0a00 + 3 + 6 + 120,
-                line!(),
-            )?;
+            check(u16::from_be_bytes(sum) == PSEUDO, line!())?;
             cx.gro_receive(frame);
 
             // No checksum can be completed in what is not understood.
-            let mut skb = self.packet(cx).map_err(|_| line!())?;
+            let mut skb = self.packet(cx, 0).map_err(|_| line!())?;
             if let Some(byte) = skb.linear_mut().get_mut(12) {
                 *byte = 0x88;
             }
@@ -296,7 +330,7 @@ mod cases {
 
     impl Poller for Receiver {
         fn poll(&mut self, cx: &mut Context<'_>) -> Progress {
-            let result = self.receive(cx);
+            let result = self.receive(cx).and_then(|()| self.receive_tagged(cx));
             self.failed.store(result.err().unwrap_or(0), Relaxed);
             self.polls.count();
             self.polls.wake_after();

@@ -17,9 +17,12 @@ use super::{
 use crate::{
     bindings,
     error::from_result,
-    net::skbuff::{
-        DropReason,
-        SkBuff, //
+    net::{
+        rtnl,
+        skbuff::{
+            DropReason,
+            SkBuff, //
+        }, //
     },
     prelude::*, //
 };
@@ -60,8 +63,10 @@ pub(super) const fn ops<T: Operations>() -> &'static bindings::net_device_ops {
 unsafe extern "C" fn open_callback<T: Operations>(dev: *mut bindings::net_device) -> c_int {
     // SAFETY: The device is registered during the call, and has the operations `T`.
     let dev = unsafe { Device::<T>::from_raw(dev) };
+    // SAFETY: C holds the lock around this call.
+    let rtnl = unsafe { rtnl::Guard::borrowed() };
 
-    from_result(|| T::open(dev).map(|()| 0))
+    from_result(|| T::open(dev, &rtnl).map(|()| 0))
 }
 
 /// # Safety
@@ -70,26 +75,27 @@ unsafe extern "C" fn open_callback<T: Operations>(dev: *mut bindings::net_device
 unsafe extern "C" fn stop_callback<T: Operations>(dev: *mut bindings::net_device) -> c_int {
     // SAFETY: The device is registered during the call, and has the operations `T`.
     let dev = unsafe { Device::<T>::from_raw(dev) };
+    // SAFETY: C holds the lock around this call.
+    let rtnl = unsafe { rtnl::Guard::borrowed() };
 
-    T::stop(dev);
+    T::stop(dev, &rtnl);
     0
 }
 
 /// # Safety
 ///
-/// Called by C only, with a registered device of the operations `T`, and a buffer whose only
-/// reference it passes, unless the return value is `NETDEV_TX_BUSY`.
+/// Called by C only, with a registered device of the operations `T`, and a buffer of which it passes a
+/// reference, unless the return value is `NETDEV_TX_BUSY`.
 unsafe extern "C" fn start_xmit_callback<T: Operations>(
     skb: *mut bindings::sk_buff,
     dev: *mut bindings::net_device,
 ) -> bindings::netdev_tx_t {
     // SAFETY: The device is registered during the call, and has the operations `T`.
     let dev = unsafe { Device::<T>::from_raw(dev) };
-    // SAFETY: C calls this with bottom halves off, as the function needs it.
-    let more = unsafe { bindings::netdev_xmit_more() };
     // SAFETY: C passes a buffer, which is on no list.
     let owned = unsafe { NonNull::new_unchecked(skb) };
-    // SAFETY: Shared buffers are not sent to the device, so the only reference is passed.
+    // SAFETY: A reference is passed. Shared buffers are not sent to the device, except by pktgen, which
+    // does nothing with its own reference but drop it.
     let mut owned = unsafe { SkBuff::from_raw(owned) };
 
     if owned.flatten().is_err() {
@@ -97,7 +103,7 @@ unsafe extern "C" fn start_xmit_callback<T: Operations>(
         return bindings::netdev_tx_NETDEV_TX_OK;
     }
 
-    match T::start_xmit(dev, owned, more) {
+    match T::start_xmit(dev, owned) {
         // The caller keeps using the buffer that it has passed: no other can be given back.
         TxOutcome::Busy(back) if back.as_raw() == skb => {
             let _ = back.into_raw();
@@ -119,21 +125,16 @@ unsafe extern "C" fn select_queue_callback<T: Operations>(
     let this = unsafe { Device::<T>::from_raw(dev) };
     // SAFETY: C passes a buffer.
     let borrowed = unsafe { NonNull::new_unchecked(skb) };
-    // SAFETY: The only reference is the caller's, who does not use it during the call. It is given
+    // SAFETY: A reference is the caller's, who does not use it during the call. It is given
     // back below.
-    let mut borrowed = ManuallyDrop::new(unsafe { SkBuff::from_raw(borrowed) });
+    let borrowed = ManuallyDrop::new(unsafe { SkBuff::from_raw(borrowed) });
 
     match T::select_queue(this, &borrowed) {
         Selection::Default => {
             // SAFETY: Both pointers are valid as C has passed them.
             unsafe { bindings::netdev_pick_tx(dev, skb, core::ptr::null_mut()) }
         }
-        Selection::Queue { index, hash } => {
-            if let Some(hash) = hash {
-                borrowed.set_hash(hash);
-            }
-            index
-        }
+        Selection::Queue(index) => index,
     }
 }
 

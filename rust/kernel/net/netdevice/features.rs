@@ -35,6 +35,7 @@ impl Features {
     pub const RXCSUM: Self = Self::bit(bindings::NETIF_F_RXCSUM_BIT);
 
     /// The set of one feature, given by its number in C.
+    #[inline]
     const fn bit(bit: u32) -> Self {
         Self(1 << bit)
     }

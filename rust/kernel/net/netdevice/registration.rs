@@ -20,7 +20,10 @@ use crate::{
     device,
     error::to_result,
     module::this_module,
-    net::ethtool,
+    net::{
+        ethtool,
+        stats, //
+    },
     oot,
     prelude::*,
     sync::aref::ARef,
@@ -167,6 +170,7 @@ impl<T: Operations> Registration<T> {
             fields.dev.parent = oot::device_as_raw(&parent);
             fields.netdev_ops = callbacks::ops::<T>();
             fields.ethtool_ops = ethtool::ops::<T>();
+            fields.stat_ops = stats::ops::<T>();
             fields.features = config.features.0;
             fields.hw_features = config.hw_features.0;
             fields.min_mtu = config.min_mtu;
@@ -174,7 +178,7 @@ impl<T: Operations> Registration<T> {
 
             // SAFETY: Both variants of the union have the same members, which are initialised.
             let flags = unsafe { &mut fields.__bindgen_anon_1.__bindgen_anon_1 };
-            // A packet which is given to `Operations::start_xmit` must not have other references.
+            // A packet which is given to `Operations::start_xmit` must not be sent again before it is freed.
             flags.set_priv_flags(flags.priv_flags() & !IFF_TX_SKB_SHARING);
         }
 

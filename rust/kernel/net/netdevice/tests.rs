@@ -7,7 +7,7 @@ use crate::prelude::kunit_tests;
 #[kunit_tests(xen_netback_rs_netdevice)]
 pub(in crate::net) mod cases {
     use crate::{
-        bindings, device,
+        bindings, bottom_half, device,
         error::to_result,
         faux, kthread,
         module::this_module,
@@ -30,10 +30,15 @@ pub(in crate::net) mod cases {
                     alloc,
                     frees, //
                 },
-                Hash,
                 SkBuff, //
             },
-            stats::Stats64, //
+            stats::{
+                self,
+                QueueStats,
+                RxQueueStats,
+                Stats64,
+                TxQueueStats, //
+            },
         },
         prelude::*,
         str::CString,
@@ -78,19 +83,21 @@ pub(in crate::net) mod cases {
     impl Operations for Probe {
         const STAT_NAMES: &'static [&'static CStr] =
             &[c"first", c"second", c"a_name_which_is_longer_than_a_field"];
+        const QUEUE_STAT_NAMES: &'static [&'static CStr] = &[c"more", c"less"];
+        const RING_SLOTS: u32 = 99;
 
-        fn open(dev: &Device<Self>) -> Result {
+        fn open(dev: &Device<Self>, _rtnl: &rtnl::Guard) -> Result {
             dev.data().0.opens.add(1, Relaxed);
             dev.start_all_queues();
             Ok(())
         }
 
-        fn stop(dev: &Device<Self>) {
+        fn stop(dev: &Device<Self>, _rtnl: &rtnl::Guard) {
             dev.stop_all_queues();
             dev.data().0.stops.add(1, Relaxed);
         }
 
-        fn start_xmit(dev: &Device<Self>, skb: SkBuff, _more: bool) -> TxOutcome {
+        fn start_xmit(dev: &Device<Self>, skb: SkBuff) -> TxOutcome {
             match dev.data().0.how.load(Relaxed) {
                 GIVE_BACK => TxOutcome::Busy(skb),
                 GIVE_BACK_OTHER => match alloc(64) {
@@ -107,13 +114,7 @@ pub(in crate::net) mod cases {
         fn select_queue(_dev: &Device<Self>, skb: &SkBuff) -> Selection {
             match skb.len() {
                 0 => Selection::Default,
-                len => Selection::Queue {
-                    index: 2,
-                    hash: Some(Hash {
-                        value: len as u32,
-                        l4: false,
-                    }),
-                },
+                _ => Selection::Queue(2),
             }
         }
 
@@ -145,6 +146,45 @@ pub(in crate::net) mod cases {
         fn ethtool_stats(_dev: &Device<Self>, out: &mut [u64]) {
             for (value, out) in (10..).zip(out) {
                 *out = value;
+            }
+        }
+
+        fn steering_size(_dev: &Device<Self>) -> ethtool::SteeringSize {
+            ethtool::SteeringSize { key: 3, table: 2 }
+        }
+
+        fn steering(
+            _dev: &Device<Self>,
+            table: &mut [u32],
+            key: &mut [u8],
+        ) -> ethtool::HashFunction {
+            for (number, entry) in (70..).zip(table) {
+                *entry = number;
+            }
+            key.fill(0xab);
+            ethtool::HashFunction::Toeplitz
+        }
+
+        fn ethtool_queue_stats(_dev: &Device<Self>, queue: u16, out: &mut [u64]) {
+            for (value, out) in (100..).zip(out) {
+                *out = value + u64::from(queue);
+            }
+        }
+
+        fn queue_stats(_dev: &Device<Self>, queue: u16) -> QueueStats {
+            let unit = u64::from(queue) + 1;
+            QueueStats {
+                rx: RxQueueStats {
+                    packets: unit,
+                    bytes: 2 * unit,
+                    dropped: 3 * unit,
+                    alloc_failures: 4 * unit,
+                },
+                tx: TxQueueStats {
+                    packets: 5 * unit,
+                    bytes: 6 * unit,
+                    dropped: 7 * unit,
+                },
             }
         }
     }
@@ -202,12 +242,8 @@ pub(in crate::net) mod cases {
 
     /// Runs `f` as the stack runs the operations that send packets.
     fn without_bottom_halves<R>(f: impl FnOnce() -> R) -> R {
-        // SAFETY: They are enabled below.
-        unsafe { bindings::local_bh_disable() };
-        let result = f();
-        // SAFETY: They were disabled above.
-        unsafe { bindings::local_bh_enable() };
-        result
+        let _disabled = bottom_half::disable();
+        f()
     }
 
     #[test]
@@ -431,12 +467,49 @@ pub(in crate::net) mod cases {
             0
         );
         assert_eq!(index, 2);
-        let hash = Hash {
-            value: 20,
-            l4: false,
-        };
-        assert_eq!(skb.hash(), Some(hash));
         assert_eq!(frees(|| drop(skb)), 1);
+
+        Ok(())
+    }
+
+    #[test]
+    fn steering_is_shown_as_far_as_asked_for() -> Result {
+        let (parent, record) = (parent()?, record()?);
+        let dev = register(&parent, c"xnbtest%d", &record)?;
+        let ops = ethtool::ops::<Probe>();
+        let (Some(key_size), Some(table_size), Some(get)) =
+            (ops.get_rxfh_key_size, ops.get_rxfh_indir_size, ops.get_rxfh)
+        else {
+            return Err(EINVAL);
+        };
+        let Some(rings) = ops.get_rx_ring_count else {
+            return Err(EINVAL);
+        };
+        // SAFETY: The device is registered.
+        assert_eq!(unsafe { rings(dev.as_raw().cast()) }, 4);
+        // SAFETY: As above.
+        assert_eq!(unsafe { key_size(dev.as_raw().cast()) }, 3);
+        // SAFETY: As above.
+        assert_eq!(unsafe { table_size(dev.as_raw().cast()) }, 2);
+
+        let (mut table, mut key) = ([0u32; 3], [0u8; 4]);
+        let mut param = bindings::ethtool_rxfh_param {
+            indir_size: 2,
+            indir: table.as_mut_ptr(),
+            key_size: 3,
+            key: key.as_mut_ptr(),
+            ..pin_init::zeroed()
+        };
+        // SAFETY: The device is registered; table and key have more elements than is said.
+        assert_eq!(unsafe { get(dev.as_raw().cast(), &mut param) }, 0);
+        assert_eq!(param.hfunc, 1);
+        assert_eq!(table, [70, 71, 0]);
+        assert_eq!(key, [0xab, 0xab, 0xab, 0]);
+
+        param.indir = core::ptr::null_mut();
+        param.key = core::ptr::null_mut();
+        // SAFETY: The device is registered, and there is neither a table nor a key.
+        assert_eq!(unsafe { get(dev.as_raw().cast(), &mut param) }, 0);
 
         Ok(())
     }
@@ -464,23 +537,90 @@ pub(in crate::net) mod cases {
         let set = bindings::ethtool_stringset_ETH_SS_STATS;
 
         // SAFETY: The device is registered.
-        assert_eq!(unsafe { count(foreign, set as c_int) }, 3);
+        assert_eq!(unsafe { count(foreign, set as c_int) }, 3 + 4 * 2);
         // SAFETY: As above.
         let other = unsafe { count(foreign, set as c_int + 1) };
         assert_eq!(other, EOPNOTSUPP.to_errno());
 
-        let mut names = [0u8; 3 * 32];
-        // SAFETY: The device is registered; there is room for three names.
+        let mut names = [0u8; 11 * 32];
+        // SAFETY: The device is registered; there is room for eleven names.
         unsafe { strings(foreign, set, names.as_mut_ptr()) };
         assert_eq!(&names[..6], b"first\0");
         assert_eq!(&names[32..39], b"second\0");
-        assert_eq!(&names[64..], b"a_name_which_is_longer_than_a_f\0");
+        assert_eq!(&names[64..96], b"a_name_which_is_longer_than_a_f\0");
+        assert_eq!(&names[96..104], b"q0_more\0");
+        assert_eq!(&names[10 * 32..10 * 32 + 8], b"q3_less\0");
 
-        let mut numbers = [0u64; 3];
+        let mut numbers = [0u64; 11];
         let mut request = bindings::ethtool_stats::default();
-        // SAFETY: The device is registered; there is room for three values.
+        // SAFETY: The device is registered; there is room for eleven values.
         unsafe { values(foreign, &mut request, numbers.as_mut_ptr()) };
-        assert_eq!(numbers, [10, 11, 12]);
+        assert_eq!(
+            numbers,
+            [10, 11, 12, 100, 101, 101, 102, 102, 103, 103, 104]
+        );
+
+        Ok(())
+    }
+
+    #[test]
+    fn statistics_of_queues() -> Result {
+        let (parent, record) = (parent()?, record()?);
+        let dev = register(&parent, c"xnbtest%d", &record)?;
+        dev.set_real_queues(&rtnl::lock(), 2)?;
+
+        let ops = stats::ops::<Probe>();
+        let (Some(rx_of), Some(tx_of), Some(base_of)) = (
+            ops.get_queue_stats_rx,
+            ops.get_queue_stats_tx,
+            ops.get_base_stats,
+        ) else {
+            return Err(EINVAL);
+        };
+        let mut rx: bindings::netdev_queue_stats_rx = pin_init::zeroed();
+        let mut tx: bindings::netdev_queue_stats_tx = pin_init::zeroed();
+
+        // SAFETY: The device is registered and has this queue; the statistics are valid for writing.
+        unsafe { rx_of(dev.as_raw(), 1, &mut rx) };
+        assert_eq!((rx.packets, rx.bytes), (2, 4));
+        assert_eq!((rx.hw_drops, rx.alloc_fail), (6, 8));
+        // SAFETY: As above.
+        unsafe { tx_of(dev.as_raw(), 1, &mut tx) };
+        assert_eq!((tx.packets, tx.bytes, tx.hw_drops), (10, 12, 14));
+
+        // What the two queues that are not in use have counted.
+        //
+        // SAFETY: As above.
+        unsafe { base_of(dev.as_raw(), &mut rx, &mut tx) };
+        assert_eq!((rx.packets, rx.bytes), (7, 14));
+        assert_eq!((rx.hw_drops, rx.alloc_fail), (21, 28));
+        assert_eq!((tx.packets, tx.bytes, tx.hw_drops), (35, 42, 49));
+
+        Ok(())
+    }
+
+    #[test]
+    fn rings_and_channels() -> Result {
+        let (parent, record) = (parent()?, record()?);
+        let dev = register(&parent, c"xnbtest%d", &record)?;
+        dev.set_real_queues(&rtnl::lock(), 3)?;
+
+        let ops = ethtool::ops::<Probe>();
+        let (Some(rings_of), Some(channels_of)) = (ops.get_ringparam, ops.get_channels) else {
+            return Err(EINVAL);
+        };
+        let foreign = dev.as_raw().cast();
+        let mut rings: bindings::ethtool_ringparam = pin_init::zeroed();
+        let mut channels: bindings::ethtool_channels = pin_init::zeroed();
+        let null = core::ptr::null_mut();
+
+        // SAFETY: The device is registered; the structure is valid for writing.
+        unsafe { rings_of(foreign, &mut rings, core::ptr::null_mut(), null) };
+        assert_eq!((rings.rx_pending, rings.rx_max_pending), (99, 99));
+        assert_eq!((rings.tx_pending, rings.tx_max_pending), (99, 99));
+        // SAFETY: As above.
+        unsafe { channels_of(foreign, &mut channels) };
+        assert_eq!((channels.combined_count, channels.max_combined), (3, 4));
 
         Ok(())
     }

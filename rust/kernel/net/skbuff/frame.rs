@@ -10,6 +10,7 @@ use core::{
 
 use super::{
     headroom,
+    DropReason,
     Gso,
     GsoKind,
     Hash,
@@ -28,11 +29,21 @@ use crate::{
 /// The length of an Ethernet header in bytes.
 const ETH_HLEN: usize = bindings::ETH_HLEN as usize;
 
+/// The length of a VLAN tag in bytes, which is that of its value and of the protocol behind it.
+const VLAN_HLEN: i16 = 4;
+
+/// The protocols of VLAN tags, in network byte order.
+const VLAN_PROTOCOLS: [u16; 2] = [
+    (bindings::ETH_P_8021Q as u16).to_be(),
+    (bindings::ETH_P_8021AD as u16).to_be(),
+];
+
 /// An Ethernet frame which a device has received in the poll of the lifetime `'a`, to be described and
 /// delivered.
 ///
 /// It is made by [`napi::Context::frame`], which has removed the Ethernet header from its front, and
-/// delivered by [`napi::Context::gro_receive`]. Dropping it frees it.
+/// delivered by [`napi::Context::gro_receive`], or ended by [`Frame::drop_any`]. Dropping the value frees it
+/// for no reason that could be told.
 ///
 /// # Invariants
 ///
@@ -61,7 +72,14 @@ impl Frame<'_> {
     #[inline]
     pub(crate) unsafe fn new(skb: Unshared, dev: NonNull<bindings::net_device>) -> Result<Self> {
         let mut skb = skb.into_skb();
-        skb.make_linear(ETH_HLEN)?;
+        if let Err(error) = skb.make_linear(ETH_HLEN) {
+            skb.drop_any(if error == ENOMEM {
+                DropReason::NoMemory
+            } else {
+                DropReason::BadHeader
+            });
+            return Err(error);
+        }
 
         // CAST: The kernel's `bindings` crate knows the type by name only.
         //
@@ -69,17 +87,20 @@ impl Frame<'_> {
         // the device is valid.
         let protocol = unsafe { bindings::eth_type_trans(skb.as_raw(), dev.as_ptr().cast()) };
 
-        // CAST: Positions in the linear part's memory fit into 16 bits, which is what C stores.
-        let network = headroom(skb.fields()) as u16;
-        let headers = skb.headers_mut();
-        headers.protocol = protocol;
-        headers.network_header = network;
-
         // INVARIANT: `Unshared` has no other owners; `eth_type_trans()` has set the device.
-        Ok(Self {
+        let mut frame = Self {
             skb,
             poll: PhantomData,
-        })
+        };
+        frame.start_with(protocol);
+
+        Ok(frame)
+    }
+
+    /// Frees a frame which will not be delivered, in any context but NMI.
+    #[inline]
+    pub fn drop_any(self, reason: DropReason) {
+        self.skb.drop_any(reason);
     }
 
     /// Ends the description.
@@ -143,29 +164,85 @@ impl Frame<'_> {
 
     /// Declares the transport checksum to be one over the pseudo header, to be completed.
     ///
-    /// If `recalculate`, the checksum over the pseudo header
-    /// is computed and stored in the packet first.
+    /// The header of IP may lie behind up to two VLAN tags. If `recalculate`, the checksum over the
+    /// pseudo header is computed and stored in the packet first.
     ///
     /// # Errors
     ///
-    /// `EPROTO` if the packet is none of TCP or UDP over IP, `ENOMEM`. Nothing is declared then.
+    /// `EPROTO` if the packet is none of TCP or UDP over IP, or a fragment, `ENOMEM`. Nothing is
+    /// declared then.
     pub fn setup_partial_checksum(&mut self, recalculate: bool) -> Result {
-        self.set_ip_summed(bindings::CHECKSUM_PARTIAL);
+        let (tags, protocol) = self.vlan_tags().ok_or(EPROTO)?;
+        let outer = self.skb.headers().protocol;
 
+        self.move_start(tags);
+        self.start_with(protocol);
+        self.set_ip_summed(bindings::CHECKSUM_PARTIAL);
         // INVARIANT: On success, the position was set to that in a header which the function has
         // seen; on failure, the mark is removed.
         //
         // SAFETY: The buffer is valid and nobody shares its linear part, which may be written to. It
         // looks at nothing beyond the packet.
         let error = unsafe { bindings::skb_checksum_setup(self.skb.as_raw(), recalculate) };
+        self.move_start(tags.wrapping_neg());
+        self.start_with(outer);
 
         to_result(error).inspect_err(|_| self.set_ip_summed(bindings::CHECKSUM_NONE))
+    }
+
+    /// Looks for VLAN tags that the packet starts with, as far as it is linear.
+    ///
+    /// Returns their length in bytes, and the protocol behind them in network byte order.
+    fn vlan_tags(&self) -> Option<(i16, u16)> {
+        let mut protocol = self.skb.headers().protocol;
+        let mut rest = self.skb.linear();
+
+        for len in [0, VLAN_HLEN, 2 * VLAN_HLEN] {
+            if !VLAN_PROTOCOLS.contains(&protocol) {
+                return Some((len, protocol));
+            }
+            let (&[_, _, first, second], behind) = rest.split_first_chunk()?;
+            protocol = u16::from_ne_bytes([first, second]);
+            rest = behind;
+        }
+
+        None
+    }
+
+    /// Moves the start of the packet by `len` bytes, which must stay within the linear part or go
+    /// back to where it was.
+    #[inline]
+    fn move_start(&mut self, len: i16) {
+        let fields = self.skb.fields_mut();
+
+        fields.data = fields.data.wrapping_offset(len.into());
+        fields.len = fields
+            .len
+            .wrapping_add_signed(i32::from(len).wrapping_neg());
+    }
+
+    /// Sets the protocol, in network byte order, of the header that the packet starts with.
+    #[inline]
+    fn start_with(&mut self, protocol: u16) {
+        // CAST: Positions in the linear part's memory fit into 16 bits, which is what C stores.
+        let network = headroom(self.skb.fields()) as u16;
+        let headers = self.skb.headers_mut();
+
+        headers.protocol = protocol;
+        headers.network_header = network;
     }
 
     /// Sets the state of the checksum.
     #[inline]
     fn set_ip_summed(&mut self, value: u32) {
         self.skb.headers_mut().set_ip_summed(value as u8);
+    }
+
+    /// Tells which receive queue of the device the frame came by.
+    #[inline]
+    pub fn record_rx_queue(&mut self, index: u16) {
+        // SAFETY: The buffer is valid.
+        unsafe { bindings::skb_record_rx_queue(self.skb.as_raw(), index) };
     }
 
     /// Sets the hash which software has computed over the packet.

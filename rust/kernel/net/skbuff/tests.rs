@@ -5,11 +5,11 @@
 use crate::prelude::kunit_tests;
 
 #[kunit_tests(xen_netback_rs_skbuff)]
-pub(in crate::net) mod cases {
+pub(crate) mod cases {
     use core::ptr::NonNull;
 
     use crate::{
-        bindings,
+        bindings, bottom_half,
         net::{
             page_pool::PagePool,
             skbuff::{
@@ -23,11 +23,16 @@ pub(in crate::net) mod cases {
                 MAX_FRAGS, //
             }, //
         },
+        new_spinlock_irq,
         page::PAGE_SIZE,
         prelude::*,
         sync::atomic::{
             Atomic,
             Relaxed, //
+        },
+        time::{
+            delay::fsleep,
+            Delta, //
         },
     };
 
@@ -42,14 +47,14 @@ pub(in crate::net) mod cases {
     }
 
     /// Tells how many buffers `f` frees.
-    pub(in crate::net) fn frees(f: impl FnOnce()) -> usize {
+    pub(crate) fn frees(f: impl FnOnce()) -> usize {
         let before = FREED.load(Relaxed);
         f();
         FREED.load(Relaxed).wrapping_sub(before)
     }
 
     /// Allocates an empty buffer with room for `room` bytes.
-    pub(in crate::net) fn alloc(room: u32) -> Result<Unshared> {
+    pub(crate) fn alloc(room: u32) -> Result<Unshared> {
         // SAFETY: The arguments are those of an ordinary allocation, in any context.
         let skb =
             unsafe { bindings::__alloc_skb(room, bindings::GFP_ATOMIC, 0, bindings::NUMA_NO_NODE) };
@@ -78,7 +83,7 @@ pub(in crate::net) mod cases {
 
         skb.put(head)?;
         for &len in frags {
-            skb.add_pool_frag(pool, len)?;
+            skb.add_pool_frag(pool, 0, len)?;
         }
         for piece in skb.pieces_mut() {
             for i in 0..piece.len() {
@@ -130,11 +135,49 @@ pub(in crate::net) mod cases {
         let a = a.into_skb();
         let b = b.into_skb();
         let c = c.into_skb();
+        let e = alloc(64)?.into_skb();
 
         assert_eq!(frees(|| a.consume_any()), 1);
+        assert_eq!(frees(|| e.consume(&bottom_half::disable())), 1);
         assert_eq!(frees(|| b.drop_any(DropReason::FullRing)), 1);
         assert_eq!(frees(|| drop(c)), 1);
         assert_eq!(frees(|| drop(d)), 1);
+
+        Ok(())
+    }
+
+    /// XSA-424 (CVE-2022-42328, CVE-2022-42329): a packet may end where interrupts are off, and under a lock. It
+    /// is freed, with whatever its sender has tied to it, when they are on again.
+    ///
+    /// Fails when `free` does not leave that to later (`sk_skb_reason_drop`).
+    #[test]
+    fn freed_where_interrupts_are_on() -> Result {
+        let mut queue = Queue::new();
+        queue.push_back(numbered(1)?);
+        queue.push_back(numbered(2)?);
+        let (a, b, c, d) = (alloc(64)?, alloc(64)?, alloc(64)?, alloc(64)?);
+        let a = a.into_skb();
+        let b = b.into_skb();
+        pin_init::stack_pin_init!(let lock = new_spinlock_irq!(()));
+
+        let before = FREED.load(Relaxed);
+        let freed = || FREED.load(Relaxed).wrapping_sub(before);
+        let guard = lock.lock();
+        a.consume_any();
+        b.drop_any(DropReason::DeviceNotReady);
+        drop(c);
+        d.drop_any(DropReason::NoMemory);
+        drop(queue);
+        let too_early = freed();
+        drop(guard);
+
+        assert_eq!(too_early, 0);
+        for _ in 0..5000 {
+            if freed() < 6 {
+                fsleep(Delta::from_millis(1));
+            }
+        }
+        assert_eq!(freed(), 6);
 
         Ok(())
     }
@@ -236,20 +279,45 @@ pub(in crate::net) mod cases {
     }
 
     #[test]
+    fn fragments_begin_where_they_should() -> Result {
+        let mut pool = PagePool::new(8, 3)?;
+        let mut skb = alloc(64)?;
+        let whole = 8 * PAGE_SIZE;
+
+        assert_eq!(pool.frag_max(), whole);
+        assert_eq!(skb.add_pool_frag(&mut pool, 1, whole), Err(EINVAL));
+        assert_eq!(skb.add_pool_frag(&mut pool, usize::MAX, 1), Err(EINVAL));
+        // A small one that leaves the next in the middle of a page, unless that has its own.
+        skb.add_pool_frag(&mut pool, 0, 100)?;
+        skb.add_pool_frag(&mut pool, 70, whole - 70)?;
+        skb.add_pool_frag(&mut pool, PAGE_SIZE - 1, 2)?;
+
+        let places: [_; 3] = [(0, 100), (70, whole - 70), (PAGE_SIZE - 1, 2)];
+        let mut pieces = skb.pieces();
+        for (position, len) in places {
+            let piece = pieces.next().ok_or(EINVAL)?;
+            assert_eq!(piece.len(), len);
+            assert_eq!(piece.addr().addr().get() % PAGE_SIZE, position);
+        }
+        assert!(skb.truesize() >= 2 * whole);
+        Ok(())
+    }
+
+    #[test]
     fn fragments_are_limited() -> Result {
         let mut pool = PagePool::new(32, 0)?;
         let mut skb = alloc(64)?;
 
         assert_eq!(pool.frag_max(), PAGE_SIZE);
-        assert_eq!(skb.add_pool_frag(&mut pool, 0), Err(EINVAL));
-        assert_eq!(skb.add_pool_frag(&mut pool, PAGE_SIZE + 1), Err(EINVAL));
+        assert_eq!(skb.add_pool_frag(&mut pool, 0, 0), Err(EINVAL));
+        assert_eq!(skb.add_pool_frag(&mut pool, 0, PAGE_SIZE + 1), Err(EINVAL));
         assert_eq!(skb.nr_frags(), 0);
 
         for i in 0..MAX_FRAGS {
             assert_eq!(skb.nr_frags(), i);
-            skb.add_pool_frag(&mut pool, PAGE_SIZE)?;
+            skb.add_pool_frag(&mut pool, 0, PAGE_SIZE)?;
         }
-        assert_eq!(skb.add_pool_frag(&mut pool, 1), Err(ENOSPC));
+        assert_eq!(skb.add_pool_frag(&mut pool, 0, 1), Err(ENOSPC));
         assert_eq!(skb.len(), MAX_FRAGS * PAGE_SIZE);
         assert_eq!(skb.headlen(), 0);
         assert!(skb.truesize() >= MAX_FRAGS * PAGE_SIZE);
@@ -310,6 +378,11 @@ pub(in crate::net) mod cases {
         assert_eq!(skb.copy_bits(usize::MAX, &mut bytes), Err(EFAULT));
 
         assert_eq!(skb.make_linear(3561), Err(ENOSPC));
+        // As pktgen has another reference.
+        let mut skb = skb.into_skb();
+        skb.fields_mut().users.refs.counter = 2;
+        assert_eq!(skb.make_linear(200), Err(EBUSY));
+        skb.fields_mut().users.refs.counter = 1;
         skb.make_linear(200)?;
         assert!(skb.headlen() >= 200);
         assert!((3..203).eq(skb.linear().iter().copied().take(200)));

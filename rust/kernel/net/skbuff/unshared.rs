@@ -9,6 +9,7 @@ use core::{
 
 use super::{
     set_dev,
+    DropReason,
     PiecesMut,
     SkBuff,
     MAX_FRAGS, //
@@ -24,8 +25,8 @@ use crate::{
 ///
 /// It is allocated by [`napi::Context::alloc_skb`], gets its memory by [`Unshared::put`] and
 /// [`Unshared::add_pool_frag`], and is filled by address through [`Unshared::pieces_mut`]. Then
-/// [`napi::Context::frame`] makes it a [`Frame`](super::Frame) of the device. Dropping it at any point
-/// frees it.
+/// [`napi::Context::frame`] makes it a [`Frame`](super::Frame) of the device. At any point
+/// [`Unshared::drop_any`] ends it for a reason; dropping the value frees it for none that could be told.
 ///
 /// The memory of fragments is not cleared: until it is filled, it shows what it was used for last.
 /// A packet must not be delivered before all of it was filled.
@@ -67,6 +68,12 @@ impl Unshared {
         self.0
     }
 
+    /// Frees a packet which will not be completed, in any context but NMI.
+    #[inline]
+    pub fn drop_any(self, reason: DropReason) {
+        self.0.drop_any(reason);
+    }
+
     /// Extends the linear part by `len` bytes, which are 0.
     ///
     /// Meant for headers, so `len` should be small.
@@ -93,18 +100,20 @@ impl Unshared {
 
     /// Appends a fragment of `len` bytes from a pool.
     ///
-    /// Its content is arbitrary. The memory goes back to the pool when the packet is freed.
+    /// Its content is arbitrary. The memory goes back to the pool when the packet is freed. With a `lead`
+    /// other than 0 the fragment begins that many bytes behind the start of a page, and takes all that
+    /// the pool has in one piece.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if `len` is 0 or more than the pool has in one piece, `ENOSPC` if the packet has
-    /// [`MAX_FRAGS`] fragments already, `ENOMEM`.
-    pub fn add_pool_frag(&mut self, pool: &mut PagePool, len: usize) -> Result {
+    /// `EINVAL` if `len` is 0 or, with `lead`, more than the pool has in one piece, `ENOSPC` if the packet
+    /// has [`MAX_FRAGS`] fragments already, `ENOMEM`.
+    pub fn add_pool_frag(&mut self, pool: &mut PagePool, lead: usize, len: usize) -> Result {
         let index = self.nr_frags();
         if index >= MAX_FRAGS {
             return Err(ENOSPC);
         }
-        let frag = pool.alloc_frag(len)?;
+        let frag = pool.alloc_frag(lead, len)?;
         let index = c_int::try_from(index).map_err(|_| ENOSPC)?;
         let skb = self.0.as_raw();
 

@@ -12,6 +12,9 @@ mod cases {
         prelude::*,
         xen::{
             netif::{
+                Control,
+                ControlResponse,
+                Rx,
                 Tx,
                 TxEntry,
                 TxReply, //
@@ -19,12 +22,13 @@ mod cases {
             ring::{
                 self,
                 BackRing,
-                Overflow,
-                SLOTS, //
+                Overflow, //
             },
             PAGE_SIZE, //
         }, //
     };
+
+    const SLOTS: u32 = ring::slots::<Tx>();
 
     const REQ_PROD: usize = 0;
     const REQ_EVENT: usize = 1;
@@ -243,6 +247,40 @@ mod cases {
         let _ = ring.publish();
         assert_eq!(shared.get(RSP_PROD), 1);
         assert_eq!(shared.get(Shared::slot(1)), 99);
+        Ok(())
+    }
+
+    /// A ring of fewer and larger slots, of which a response leaves the end as it was.
+    #[test]
+    fn slots_of_another_size() -> Result {
+        assert_eq!(ring::slots::<Tx>(), 256);
+        assert_eq!(ring::slots::<Rx>(), 256);
+        assert_eq!(ring::slots::<Control>(), 128);
+
+        let word = |index: u32, word: usize| FIRST + (index % 128) as usize * 4 + word;
+        let shared = Shared::new()?;
+        let mut ring = BackRing::<Control, &Shared>::attach(&shared)?;
+        for round in 0..3 {
+            for index in (0..128).map(|i| round * 128 + i) {
+                for i in 0..4 {
+                    shared.set(word(index, i), index + i as u32);
+                }
+            }
+            shared.set(REQ_PROD, (round + 1) * 128 + 1);
+            assert_eq!(ring.unconsumed(), Err(Overflow));
+            shared.set(REQ_PROD, (round + 1) * 128);
+            assert_eq!(ring.unconsumed(), Ok(128));
+            for index in (0..128).map(|i| round * 128 + i) {
+                let words = [0, 1, 2, 3].map(|i| (index + i).to_ne_bytes());
+                assert_eq!(ring.take().0.as_slice(), words.as_flattened());
+                ring.respond(ControlResponse([0xa5; 12]));
+            }
+            let _ = ring.publish();
+            for index in (0..128).map(|i| round * 128 + i) {
+                let found = [0, 1, 2, 3].map(|i| shared.get(word(index, i)));
+                assert_eq!(found, [0xa5a5_a5a5, 0xa5a5_a5a5, 0xa5a5_a5a5, index + 3]);
+            }
+        }
         Ok(())
     }
 }

@@ -1,65 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Claims about frames which are built field by field.
+//! Claims about packets which are built field by field.
 
 use proptest::prelude::*;
 
 use super::gso::*;
+use crate::frame::{self, Frame};
 use crate::wire::{Gso, GsoKind};
 
-/// A frame, and what is to be known about it.
+/// A large packet, and what is to be known about it.
 #[derive(Clone, Debug)]
-struct Frame {
-    kind: GsoKind,
-    /// 32-bit words of the IPv4 header.
-    ihl: u8,
-    /// Extension headers of IPv6: their protocols, and the units of eight bytes beyond the first.
-    extensions: Vec<(u8, u8)>,
+struct Packet {
+    frame: Frame,
     /// 32-bit words of the TCP header.
     data_offset: u8,
-    protocol: u8,
-    fragment: u16,
 }
 
-impl Frame {
+impl Packet {
     fn plain(kind: GsoKind) -> Self {
         Self {
-            kind,
-            ihl: 5,
-            extensions: Vec::new(),
+            frame: Frame::plain(kind == GsoKind::TcpV6),
             data_offset: 5,
-            protocol: 6,
-            fragment: 0x4000,
+        }
+    }
+
+    fn kind(&self) -> GsoKind {
+        match self.frame.v6 {
+            false => GsoKind::TcpV4,
+            true => GsoKind::TcpV6,
         }
     }
 
     fn headers(&self) -> Vec<u8> {
-        let mut bytes = vec![0xaa; 12];
-        match self.kind {
-            GsoKind::TcpV4 => {
-                bytes.extend([0x08, 0x00]);
-                let mut ip = vec![0xaa; usize::from(self.ihl) * 4];
-                ip[0] = 0x40 | self.ihl;
-                ip[6..8].copy_from_slice(&self.fragment.to_be_bytes());
-                ip[9] = self.protocol;
-                bytes.extend(ip);
-            }
-            GsoKind::TcpV6 => {
-                bytes.extend([0x86, 0xdd]);
-                let protocols = self.extensions.iter().map(|(protocol, _)| *protocol);
-                let mut next = protocols.chain([self.protocol]);
-                let mut ip = vec![0xaa; 40];
-                ip[0] = 0x6a;
-                ip[6] = next.next().expect("at least the last");
-                bytes.extend(ip);
-                for (_, units) in &self.extensions {
-                    let mut extension = vec![0xaa; (usize::from(*units) + 1) * 8];
-                    extension[0] = next.next().expect("one for each");
-                    extension[1] = *units;
-                    bytes.extend(extension);
-                }
-            }
-        }
+        let mut bytes = self.frame.headers();
         let mut tcp = vec![0xaa; 20.max(usize::from(self.data_offset) * 4)];
         tcp[12] = self.data_offset << 4 | 0xf;
         bytes.extend(tcp);
@@ -85,14 +58,14 @@ const KINDS: [GsoKind; 2] = [GsoKind::TcpV4, GsoKind::TcpV6];
 #[test]
 fn plain_packets() {
     for (kind, header_len) in KINDS.into_iter().zip([14 + 20 + 20, 14 + 40 + 20]) {
-        let frame = Frame::plain(kind);
+        let packet = Packet::plain(kind);
         let verified = Some(Verified {
             header_len,
             segments: 3,
         });
-        assert_eq!(frame.verify(kind), verified);
+        assert_eq!(packet.verify(kind), verified);
         assert_eq!(
-            frame.verify(other(kind)),
+            packet.verify(other(kind)),
             None,
             "the other protocol is claimed"
         );
@@ -103,13 +76,13 @@ fn plain_packets() {
 fn the_claimed_protocol() {
     for kind in KINDS {
         for protocol in 0..=255 {
-            let mut frame = Frame::plain(kind);
-            frame.protocol = protocol;
-            assert_eq!(frame.verify(kind).is_some(), protocol == 6, "{protocol}");
+            let mut packet = Packet::plain(kind);
+            packet.frame.protocol = protocol;
+            assert_eq!(packet.verify(kind).is_some(), protocol == 6, "{protocol}");
         }
         for at in [12, 13, 14] {
             for bit in 0..8 {
-                let mut headers = Frame::plain(kind).headers();
+                let mut headers = Packet::plain(kind).headers();
                 headers[at] ^= 1 << bit;
                 let verified = verify(Gso { kind, size: 1000 }, &headers, 4000);
                 // Only the high bits of the first byte of IP are the version, and only IPv4 has
@@ -123,34 +96,57 @@ fn the_claimed_protocol() {
 
 #[test]
 fn fragments() {
-    let mut frame = Frame::plain(GsoKind::TcpV4);
+    let mut packet = Packet::plain(GsoKind::TcpV4);
     for fragment in 0..=u16::MAX {
-        frame.fragment = fragment;
+        packet.frame.fragment = fragment;
         let whole = matches!(fragment, 0 | 0x4000 | 0x8000 | 0xc000);
         assert_eq!(
-            frame.verify(GsoKind::TcpV4).is_some(),
+            packet.verify(GsoKind::TcpV4).is_some(),
             whole,
             "{fragment:#x}"
         );
     }
-    let mut frame = Frame::plain(GsoKind::TcpV6);
-    frame.extensions = vec![(44, 0)];
-    assert_eq!(frame.verify(GsoKind::TcpV6), None);
+    let mut packet = Packet::plain(GsoKind::TcpV6);
+    packet.frame.extensions = vec![(44, 0)];
+    assert_eq!(packet.verify(GsoKind::TcpV6), None);
+}
+
+#[test]
+fn tags() {
+    for kind in KINDS {
+        let mut packet = Packet::plain(kind);
+        for tags in 0..=3 {
+            packet.frame.tags = vec![0x8100; tags];
+            let header_len = packet.headers().len();
+            let segments = 3;
+            let verified = Some(Verified {
+                header_len,
+                segments,
+            })
+            .filter(|_| tags <= 2);
+            assert_eq!(packet.verify(kind), verified, "{tags}");
+            assert_eq!(
+                packet.verify(other(kind)),
+                None,
+                "the other protocol is claimed"
+            );
+        }
+    }
 }
 
 #[test]
 fn lengths_of_headers() {
     for data_offset in 0..=15 {
-        let mut frame = Frame::plain(GsoKind::TcpV4);
-        frame.data_offset = data_offset;
-        let header_len = frame
+        let mut packet = Packet::plain(GsoKind::TcpV4);
+        packet.data_offset = data_offset;
+        let header_len = packet
             .verify(GsoKind::TcpV4)
             .map(|verified| verified.header_len);
         let expected = (data_offset >= 5).then_some(34 + 4 * usize::from(data_offset));
         assert_eq!(header_len, expected);
     }
     for ihl in 0..5 {
-        let mut headers = Frame::plain(GsoKind::TcpV4).headers();
+        let mut headers = Packet::plain(GsoKind::TcpV4).headers();
         headers[14] = 0x40 | ihl;
         // Where such a header would end, there is a TCP header which looks right.
         headers[14 + 4 * usize::from(ihl) + 12] = 0x50;
@@ -165,7 +161,7 @@ fn lengths_of_headers() {
 
 #[test]
 fn what_cannot_be_cut() {
-    let headers = Frame::plain(GsoKind::TcpV4).headers();
+    let headers = Packet::plain(GsoKind::TcpV4).headers();
     let segments = |payload, size| {
         let kind = GsoKind::TcpV4;
         let len = headers.len() + payload;
@@ -205,7 +201,7 @@ fn what_cannot_be_cut() {
 #[test]
 fn headers_have_to_be_there() {
     for kind in KINDS {
-        let headers = Frame::plain(kind).headers();
+        let headers = Packet::plain(kind).headers();
         let claim = |len: usize| verify(Gso { kind, size: 1000 }, &headers[..len], 4000);
         // The rest of TCP's header says nothing that matters here.
         let needed = headers.len() - 20 + 13;
@@ -215,27 +211,15 @@ fn headers_have_to_be_there() {
     }
 }
 
-fn any_frame() -> impl Strategy<Value = Frame> {
-    let extension = (proptest::sample::select(vec![0, 43, 60]), 0..=255u8);
-    (
-        any::<bool>(),
-        5..=15u8,
-        proptest::collection::vec(extension, 0..=5),
-        5..=15u8,
-    )
-        .prop_map(|(v6, ihl, extensions, data_offset)| Frame {
-            ihl,
-            extensions: if v6 { extensions } else { Vec::new() },
-            data_offset,
-            ..Frame::plain(if v6 { GsoKind::TcpV6 } else { GsoKind::TcpV4 })
-        })
+fn any_packet() -> impl Strategy<Value = Packet> {
+    (frame::any(), 5..=15u8).prop_map(|(frame, data_offset)| Packet { frame, data_offset })
 }
 
 proptest! {
     #[test]
-    fn right_claims(frame in any_frame(), payload in 1..=60000usize, size in 8..=u16::MAX) {
-        let headers = frame.headers();
-        let claim = Gso { kind: frame.kind, size };
+    fn right_claims(packet in any_packet(), payload in 1..=60000usize, size in 8..=u16::MAX) {
+        let headers = packet.headers();
+        let claim = Gso { kind: packet.kind(), size };
         let verified = verify(claim, &headers, headers.len() + payload);
         let segments = vec![0u8; payload].chunks(size.into()).count() as u16;
         prop_assert_eq!(verified, Some(Verified { header_len: headers.len(), segments }));
@@ -244,18 +228,18 @@ proptest! {
     /// Whatever the bytes are, what is said about them can be relied on.
     #[test]
     fn any_bytes(
-        frame in any_frame(),
+        packet in any_packet(),
         noise in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..=8),
         keep in any::<usize>(),
         len in 0..=70000usize,
         size in any::<u16>(),
     ) {
-        let mut bytes = frame.headers();
+        let mut bytes = packet.headers();
         let count = bytes.len();
         for (at, value) in noise {
             bytes[at % count] = value;
         }
-        let claim = Gso { kind: frame.kind, size };
+        let claim = Gso { kind: packet.kind(), size };
         let kept = &bytes[..keep % (count + 1)];
         if let Some(Verified { header_len, segments }) = verify(claim, kept, len) {
             prop_assert!((54..len).contains(&header_len));

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The rules for packets from the guest, written down one after the other in the plainest way.
+//! The rules for packets from the guest, written down one after the other in the plainest way, and the
+//! comparison with what the driver makes of them.
 //!
-//! Shares no code with the driver, except the names of the results.
+//! The rules share no code with the driver, except the names of the results.
 
 use super::parse::{
+    Content,
     Fatal,
     Multicast,
+    Parsed,
     Rejected,
     Segment, //
 };
@@ -16,7 +19,8 @@ use crate::wire::{
     GsoKind,
     Hash,
     HashKind,
-    TxSlot, //
+    TxSlot,
+    TxStatus, //
 };
 
 /// What is to be sent.
@@ -194,4 +198,75 @@ pub(crate) fn parse(slots: &[TxSlot], fatal_slots: u32) -> Result<Chain, Fatal> 
         hash,
         segments,
     }))
+}
+
+/// Compares one chain with the reference, and what it leads to with the rules.
+pub(crate) fn check(slots: &[TxSlot], fatal_slots: u32) -> Option<Parsed> {
+    let parsed = super::parse::parse(slots, fatal_slots);
+    let expected = self::parse(slots, fatal_slots);
+    let (parsed, expected) = match (parsed, expected) {
+        (Ok(parsed), Ok(expected)) => (parsed, expected),
+        (parsed, expected) => {
+            assert_eq!(parsed.err(), expected.err(), "{slots:?}");
+            return None;
+        }
+    };
+    assert_eq!(parsed.slots(), expected.slots, "{slots:?}");
+    assert!((1..=slots.len()).contains(&parsed.slots()));
+
+    let segments: Vec<_> = parsed.segments(slots).collect();
+    let meaning = match parsed.content {
+        Content::Packet(packet) => {
+            let sum: u32 = segments.iter().map(|segment| u32::from(segment.len)).sum();
+            assert_eq!(sum, u32::from(packet.len));
+            assert!(segments.len() <= 19);
+            for segment in &segments {
+                assert!(segment.len > 0);
+                assert!(u32::from(segment.offset) + u32::from(segment.len) <= 4096);
+            }
+            Meaning::Packet {
+                len: packet.len,
+                checksum: packet.checksum,
+                gso: packet.gso,
+                hash: packet.hash,
+                segments,
+            }
+        }
+        other => {
+            assert!(segments.is_empty(), "nothing is copied but packets");
+            match other {
+                Content::Multicast(multicast) => Meaning::Multicast(multicast),
+                Content::Rejected(rejected) => Meaning::Rejected(rejected),
+                Content::Packet(_) => unreachable!(),
+            }
+        }
+    };
+    assert_eq!(meaning, expected.meaning, "{slots:?}");
+
+    for (status, bytes) in [(TxStatus::Okay, [0, 0]), (TxStatus::Error, [0xff, 0xff])] {
+        let replies: Vec<_> = parsed.replies(slots, status).collect();
+        assert_eq!(replies.len(), parsed.slots());
+        for (at, (slot, reply)) in slots.iter().zip(replies).enumerate() {
+            if (1..=expected.extras).contains(&at) {
+                assert_eq!(reply[2..], 1i16.to_ne_bytes(), "extras have no id");
+            } else {
+                assert_eq!(reply[..2], slot[8..10]);
+                assert_eq!(reply[2..], bytes);
+            }
+        }
+    }
+    Some(parsed)
+}
+
+/// Parses a whole ring, and returns how many slots were answered.
+pub(crate) fn drain(mut slots: &[TxSlot], fatal_slots: u32) -> usize {
+    let mut answered = 0;
+    while !slots.is_empty() {
+        let Some(parsed) = check(slots, fatal_slots) else {
+            break;
+        };
+        answered += parsed.replies(slots, TxStatus::Okay).count();
+        slots = &slots[parsed.slots()..];
+    }
+    answered
 }

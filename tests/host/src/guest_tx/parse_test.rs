@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::{
     parse::*,
     parse_reference::{
-        self,
-        Meaning, //
+        check,
+        drain, //
     },
 };
 use crate::wire::*;
@@ -66,77 +66,6 @@ fn packet(slots: &[TxSlot]) -> Packet {
         Ok(Content::Packet(packet)) => packet,
         other => panic!("{other:?} instead of a packet"),
     }
-}
-
-/// Compares one chain with the reference, and what it leads to with the rules.
-fn check(slots: &[TxSlot], fatal_slots: u32) -> Option<Parsed> {
-    let parsed = parse(slots, fatal_slots);
-    let expected = parse_reference::parse(slots, fatal_slots);
-    let (parsed, expected) = match (parsed, expected) {
-        (Ok(parsed), Ok(expected)) => (parsed, expected),
-        (parsed, expected) => {
-            assert_eq!(parsed.err(), expected.err(), "{slots:?}");
-            return None;
-        }
-    };
-    assert_eq!(parsed.slots(), expected.slots, "{slots:?}");
-    assert!((1..=slots.len()).contains(&parsed.slots()));
-
-    let segments: Vec<_> = parsed.segments(slots).collect();
-    let meaning = match parsed.content {
-        Content::Packet(packet) => {
-            let sum: u32 = segments.iter().map(|segment| u32::from(segment.len)).sum();
-            assert_eq!(sum, u32::from(packet.len));
-            assert!(segments.len() <= 19);
-            for segment in &segments {
-                assert!(segment.len > 0);
-                assert!(u32::from(segment.offset) + u32::from(segment.len) <= 4096);
-            }
-            Meaning::Packet {
-                len: packet.len,
-                checksum: packet.checksum,
-                gso: packet.gso,
-                hash: packet.hash,
-                segments,
-            }
-        }
-        other => {
-            assert!(segments.is_empty(), "nothing is copied but packets");
-            match other {
-                Content::Multicast(multicast) => Meaning::Multicast(multicast),
-                Content::Rejected(rejected) => Meaning::Rejected(rejected),
-                Content::Packet(_) => unreachable!(),
-            }
-        }
-    };
-    assert_eq!(meaning, expected.meaning, "{slots:?}");
-
-    for (status, bytes) in [(TxStatus::Okay, [0, 0]), (TxStatus::Error, [0xff, 0xff])] {
-        let replies: Vec<_> = parsed.replies(slots, status).collect();
-        assert_eq!(replies.len(), parsed.slots());
-        for (at, (slot, reply)) in slots.iter().zip(replies).enumerate() {
-            if (1..=expected.extras).contains(&at) {
-                assert_eq!(reply[2..], 1i16.to_ne_bytes(), "extras have no id");
-            } else {
-                assert_eq!(reply[..2], slot[8..10]);
-                assert_eq!(reply[2..], bytes);
-            }
-        }
-    }
-    Some(parsed)
-}
-
-/// Parses a whole ring, and returns how many slots were answered.
-fn drain(mut slots: &[TxSlot], fatal_slots: u32) -> usize {
-    let mut answered = 0;
-    while !slots.is_empty() {
-        let Some(parsed) = check(slots, fatal_slots) else {
-            break;
-        };
-        answered += parsed.replies(slots, TxStatus::Okay).count();
-        slots = &slots[parsed.slots()..];
-    }
-    answered
 }
 
 #[test]

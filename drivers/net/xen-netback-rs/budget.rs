@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How often a guest may be complained about.
+//! How often a guest may cause what others notice.
 //!
-//! A complaint is a line in the log and a node in xenstore. What leads to one is in the guest's hands,
-//! so there is a limit, and what would lead to more is not looked at.
+//! A complaint is a line in the log and a node in xenstore, and all of the host hears of a change of features.
+//! What leads to one is in the guest's hands, so there is a limit, and what would lead to more is not done.
 
 use kernel::time::{
     Deadline,
     Msecs, //
 };
 
-/// Complaints in one interval.
+/// How often in one interval.
 const BURST: u32 = 10;
 
 /// The interval, in milliseconds.
 const INTERVAL: Msecs = 5000;
 
-/// The complaints about one device.
-pub(crate) struct Complaints {
+/// What one device may still cause.
+pub(crate) struct Budget {
     left: u32,
     renewal: Deadline,
 }
 
-impl Complaints {
+impl Budget {
     pub(crate) fn new() -> Self {
         Self {
             left: BURST,
