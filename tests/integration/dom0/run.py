@@ -4,6 +4,7 @@
     {"event": "ready"}                                  dom0 is up
     {"event": "scenario", "name", "about", "limit"}     one begins; it has `limit` seconds
     {"event": "check" | "note" | "print", ...}          what it says
+    {"event": "record", "driver", "facts"}              what a record holds for one of the drivers
     {"event": "result", "ok", "check", "detail"}        how it ended
     {"event": "end"}                                    nothing follows
 """
@@ -19,11 +20,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from rig import driver, kmsg  # noqa: E402  (the path had to be set first)
+from rig import driver, kmemleak, kmsg, recording  # noqa: E402  (the path had to be set first)
 from rig.checks import Checks, Failed, wait_for  # noqa: E402
 
 PORT = "/dev/ttyS1"
-AFTER = 60  # Seconds for what follows each scenario.
+AFTER = 400  # Seconds for what follows each scenario.
+# How many times slower a busy machine may be than those whose seconds the scenarios' limits are.
+PATIENCE = 3
 
 
 class Late(Exception):
@@ -35,15 +38,23 @@ def _late(*_):
 
 
 class Scenario:
-    """A file of tests/integration/scenarios: `run(t)` with its docstring and its time limit."""
+    """A file of tests/integration/scenarios or tests/hostile/attacks: `run(t)` with its docstring, its time
+    limit and perhaps another one for long runs; or one of tests/conformance/records, which has `record(r)` instead."""
 
-    def __init__(self, name):
-        specification = importlib.util.spec_from_file_location(name, f"/mnt/scenarios/{name}.py")
+    def __init__(self, folder, name, long):
+        specification = importlib.util.spec_from_file_location(name, f"/mnt/{folder}/{name}.py")
         self.module = importlib.util.module_from_spec(specification)
         specification.loader.exec_module(self.module)
         self.name = name
         self.about = self.module.__doc__.strip().splitlines()[0]
-        self.limit = self.module.LIMIT
+        self.limit = PATIENCE * (getattr(self.module, "LONG_LIMIT", self.module.LIMIT) if long else self.module.LIMIT)
+
+    def run(self, t):
+        """Runs it."""
+        if hasattr(self.module, "record"):
+            recording.run(t, self.module)
+        else:
+            self.module.run(t)
 
     def expected(self):
         """The kernel messages which it provokes."""
@@ -57,6 +68,9 @@ class Runner:
         self.driver = job["driver"]
         self.long = job["long"]
         self.module = job.get("module")
+        self.options = job.get("options", {})
+        self.turn = 0
+        self._folder = job.get("folder", "scenarios")
         self._port = port
         checks = Checks(self.report)
         self.check, self.equal, self.note = checks.check, checks.equal, checks.note
@@ -72,17 +86,18 @@ class Runner:
         """A line for people to read, as it is."""
         self.report(event="print", text=text)
 
-    def run(self, name):
-        """Runs one scenario and reports its result; true when it passed."""
-        scenario = Scenario(name)
+    def run(self, name, last):
+        """Runs one scenario, perhaps the `last`, and reports its result; true when it passed."""
+        scenario = Scenario(self._folder, name, self.long)
+        self.turn += 1
         self.report(event="scenario", name=name, about=scenario.about, limit=scenario.limit + AFTER + 20)
         mark = kmsg.mark()
         signal.alarm(scenario.limit)
         failed = None
         try:
-            scenario.module.run(self)
+            scenario.run(self)
             signal.alarm(AFTER)
-            self._leaves_nothing(mark, scenario.expected())
+            self._leaves_nothing(mark, scenario.expected(), last)
         except Failed as failure:
             failed = failure
         except Late:
@@ -97,14 +112,16 @@ class Runner:
             self.report(event="result", ok=True)
         return not failed
 
-    def _leaves_nothing(self, mark, expected):
-        """What holds after every scenario."""
+    def _leaves_nothing(self, mark, expected, last):
+        """What holds after every scenario. That no memory is lost is looked at once, for all of them."""
         if driver.loaded("c") or driver.loaded("rust"):
             self.clean_up()
-            wait_for("no vif left", 20, lambda: not driver.devices() and not driver.interfaces())
+            wait_for("no vif left", 60, lambda: not driver.devices() and not driver.interfaces())
             for which in ("c", "rust"):
                 driver.unload(which)
         self.check("vifs gone, module unloaded", True)
+        if last and kmemleak.exists():
+            kmemleak.check(self)
         trouble = kmsg.trouble(mark, expected)
         self.check("kernel log clean", not trouble, "\n".join(trouble[:25]))
         self.check("lockdep alive", kmsg.lockdep_alive(), "it has switched itself off")
@@ -114,7 +131,7 @@ class Runner:
         for device in driver.devices():
             _, domid, handle = device.split("-")
             subprocess.run(["xl", "network-detach", domid, handle], stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL, timeout=40, check=False)
+                           stderr=subprocess.DEVNULL, timeout=120, check=False)
 
 
 def main():
@@ -129,9 +146,11 @@ def main():
         return
     port = os.open(PORT, os.O_WRONLY | os.O_NOCTTY)
     runner = Runner(job, port)
+    if kmemleak.exists():
+        kmemleak.begin()
     runner.report(event="ready", limit=60)
     for name in job["scenarios"]:
-        if not runner.run(name):
+        if not runner.run(name, name == job["scenarios"][-1]):
             # What a failed scenario leaves behind would fail the next ones too.
             break
     runner.report(event="end")

@@ -7,14 +7,20 @@
  *   traffic echo PORT                       sends every UDP packet back, until killed
  *   traffic flood ADDRESS PORT SIZE         UDP packets as fast as they go, until killed
  *   traffic rain ADDRESS PORT SIZE MICROSECONDS   a UDP packet at every interval, until killed
+ *   traffic xdp INTERFACE pass|drop|return  an XDP program which ends each packet so, until killed;
+ *                                           it runs in the driver, or to send packets back in the kernel
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/bpf.h>
+#include <linux/if_link.h>
+#include <net/if.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BLOCK 65536
@@ -154,6 +160,35 @@ static int flood(const char *address, int port, int size, int interval)
 	}
 }
 
+/* Prints "attached" when it is. The end of the process detaches the program. */
+static int xdp(const char *interface, int action)
+{
+	const struct bpf_insn program[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = action },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_XDP,
+		.insns = (uintptr_t)program,
+		.insn_cnt = sizeof(program) / sizeof(program[0]),
+		.license = (uintptr_t)"GPL",
+	};
+	int fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+
+	if (fd < 0)
+		return fail("BPF_PROG_LOAD");
+	memset(&attr, 0, sizeof(attr));
+	attr.link_create.prog_fd = fd;
+	attr.link_create.target_ifindex = if_nametoindex(interface);
+	attr.link_create.attach_type = BPF_XDP;
+	attr.link_create.flags = action == XDP_TX ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
+	if (syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr)) < 0)
+		return fail("BPF_LINK_CREATE");
+	puts("attached");
+	for (;;)
+		pause();
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -173,6 +208,9 @@ int main(int argc, char **argv)
 		return flood(argv[2], atoi(argv[3]), atoi(argv[4]), 0);
 	if (argc == 6 && !strcmp(mode, "rain"))
 		return flood(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]));
-	fprintf(stderr, "usage: traffic send|receive|echo|flood|rain ...\n");
+	if (argc == 4 && !strcmp(mode, "xdp"))
+		return xdp(argv[2], !strcmp(argv[3], "drop") ? XDP_DROP :
+				    !strcmp(argv[3], "return") ? XDP_TX : XDP_PASS);
+	fprintf(stderr, "usage: traffic send|receive|echo|flood|rain|xdp ...\n");
 	return 2;
 }

@@ -18,11 +18,16 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
+SCENARIOS = TESTS / "scenarios"
+RECORDS = TESTS.parent / "conformance/records"
+ATTACKS = TESTS.parent / "hostile/attacks"
+CORPUS = TESTS.parent / "hostile/corpus"
 XNB = Path("/xnb")
 
 # What dom0 loads besides the driver under test, with what these depend on.
 MODULES = """virtio_blk ext4 xen-netback xen-netfront xen-gntdev xen-evtchn xen-privcmd xenfs
-    xen-gntalloc bridge tun veth dummy sch_tbf sch_netem""".split()
+    xen-gntalloc xen-blkback xen-blkfront overlay bridge openvswitch bonding macvlan netconsole tun veth
+    dummy 8021q sch_tbf sch_netem""".split()
 
 
 class Kernel:
@@ -79,7 +84,7 @@ class Kernel:
 class Machine:
     """One boot. `events()` yields what dom0 reports until it has ended or the time is over."""
 
-    def __init__(self, kernel, job, files=(), log=None, xen=True, dom0_vcpus=1, interactive=False):
+    def __init__(self, kernel, job, files=(), log=None, xen=True, dom0_vcpus=1, interactive=False, qemu_options=()):
         self.log = Path(log)
         self.folder = Path(tempfile.mkdtemp(prefix="boot.", dir=XNB / "cache/run"))
         self.reports = queue.Queue()
@@ -87,9 +92,16 @@ class Machine:
         (self.folder / "job.json").write_text(json.dumps(job))
         with tarfile.open(disk, "w") as tar:
             tar.add(TESTS / "dom0", "dom0")
-            tar.add(TESTS / "scenarios", "scenarios")
+            for folder in (SCENARIOS, RECORDS, ATTACKS, CORPUS):
+                tar.add(folder, folder.name)
             tar.add(XNB / "guest", "guest")
-            tar.add(XNB / "stock/usr/lib/modules" / os.environ["KREL"] / "vmlinuz", "guest/vmlinuz")
+            tar.add(TESTS / "guest", "guest-files")
+            stock = XNB / "stock/usr/lib/modules" / os.environ["KREL"]
+            tar.add(stock / "vmlinuz", "guest/vmlinuz")
+            for module in ("xen-evtchn", "xen-gntalloc"):
+                tar.add(stock / f"kernel/drivers/xen/{module}.ko.xz", f"guest/{module}.ko.xz")
+            # For a driver domain, which has dom0's modules.
+            tar.add(kernel.image, "dom0-vmlinuz")
             tar.add(self.folder / "job.json", "job.json")
             for file in files:
                 tar.add(file, Path(file).name)
@@ -99,7 +111,9 @@ class Machine:
                 "-m", "4G", "-smp", "2", "-display", "none", "-monitor", "none", "-no-reboot",
                 "-nic", "none",
                 "-drive", "file=/xnb/dom0-disk/disk,if=virtio,format=raw,snapshot=on,cache=unsafe",
-                "-drive", f"file={disk},if=virtio,format=raw,read-only=on"]
+                "-drive", f"file={disk},if=virtio,format=raw,read-only=on",
+                # The root of a driver domain.
+                "-drive", "file=/xnb/dom0-disk/disk,if=virtio,format=raw,read-only=on"]
         self.console = self.folder / "console"
         qemu += ["-chardev", f"socket,id=console,path={self.console},server=on,wait=off,logfile={self.log}",
                  "-serial", "chardev:console", "-serial", "mon:stdio" if interactive else "stdio"]
@@ -113,6 +127,7 @@ class Machine:
         else:
             qemu += ["-kernel", kernel.image, "-append", f"console=ttyS0 {options}",
                      "-initrd", initramfs]
+        qemu += qemu_options
         streams = {} if interactive else {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen(qemu, **streams)
         if not interactive:
@@ -126,7 +141,7 @@ class Machine:
                 pass  # The firmware greets on every serial port.
         self.reports.put(None)
 
-    def events(self, boot_limit=180):
+    def events(self, boot_limit=400):
         """Yields dom0's reports. Each tells how long the next may take; the first is due within
         `boot_limit` seconds. The last one is {"event": "lost", "why": ...} unless dom0 said "end"."""
         limit = boot_limit

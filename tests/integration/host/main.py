@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs scenarios and prints their results. Started by scripts/integration inside the build root."""
+"""Runs what a tier consists of in dom0, and prints the results. Started by scripts/integration inside the
+build root."""
 
 import argparse
 import ast
+import json
 import sys
 import time
+from pathlib import Path
 
-from boot import Kernel, Machine, TESTS, console_tail
+from boot import ATTACKS, Kernel, Machine, RECORDS, SCENARIOS, XNB, console_tail
+from differences import Differences
+
+# The tiers, and where their scenarios are.
+TIERS = {"integration": SCENARIOS, "conformance": RECORDS, "hostile": ATTACKS}
 
 
 class Scenario:
@@ -21,21 +28,29 @@ class Scenario:
         # "shared" with others by default; "alone" when it harms the system; "no-xen" without Xen.
         self.boot = ast.literal_eval(constants["BOOT"]) if "BOOT" in constants else "shared"
         self.only_with = ast.literal_eval(constants["ONLY_WITH"]) if "ONLY_WITH" in constants else None
+        # The only kernel with what it needs, if not every one has that.
+        self.kernel = ast.literal_eval(constants["KERNEL"]) if "KERNEL" in constants else None
+        # Whether its guests have kernels of their own.
+        self.guest_kernels = "GUEST_KERNELS" in constants
+        # Processors of dom0, if it matters.
+        self.vcpus = ast.literal_eval(constants["DOM0_VCPUS"]) if "DOM0_VCPUS" in constants else None
 
 
-def all_scenarios():
-    """The scenarios of the integration tier, by name."""
-    found = [Scenario(path) for path in sorted((TESTS / "scenarios").glob("*.py"))]
-    return {scenario.name: scenario for scenario in found if scenario.boot != "demo"}
+def all_scenarios(folder):
+    """The scenarios in a folder, by name."""
+    found = [Scenario(path) for path in sorted(folder.glob("*.py"))]
+    return {scenario.name: scenario for scenario in found if scenario.boot not in ("demo", "bench")}
 
 
 class Results:
     """Prints what happens as it happens, and counts."""
 
-    def __init__(self, verbose):
+    def __init__(self, verbose, differences=None):
         self.passed = 0
         self.failed = []
         self.verbose = verbose
+        self._differences = differences
+        self._records = {}
         self._current = None
         self._last = ""
         self._start = 0.0
@@ -45,12 +60,16 @@ class Results:
         event = report["event"]
         if event == "scenario":
             self._current, self._last, self._start = report["name"], "", time.monotonic()
+            self._records = {}
             print(f"{report['name']}: {report['about']}", flush=True)
         elif event == "check":
             self._last = report["name"]
             if self.verbose:
                 detail = f": {report['detail']}" if report["detail"] and "\n" not in report["detail"] else ""
                 print(f"  ok    {report['name']}{detail}", flush=True)
+        elif event == "record":
+            self._records[report["driver"]] = report["facts"]
+            Path(f"/xnb/cache/log/record-{self._current}.json").write_text(json.dumps(self._records, indent=1))
         elif event == "note":
             print(f"        {report['text']}", flush=True)
         elif event == "print":
@@ -66,12 +85,23 @@ class Results:
         return f"{time.monotonic() - self._start:.0f} s"
 
     def _result(self, report, log):
-        if report["ok"]:
+        wrong = self._compare() if report["ok"] and self._records else []
+        if wrong:
+            self._fail("the drivers differ where Documentation/conformance.rst says, and only there", wrong, [], log)
+        elif report["ok"]:
             self.passed += 1
             print(f"ok {self._current} ({self._took()})", flush=True)
         else:
             self._fail(report["check"], report["detail"].splitlines(), report["kernel"], log)
         self._current = None
+
+    def _compare(self):
+        """Prints the differences that are intended; returns what is wrong with the others."""
+        intended, wrong = self._differences.judge(self._current, self._records)
+        for line in intended:
+            print(f"        {line}")
+        print(f"        {len(self._records['rust'])} facts with each driver", flush=True)
+        return wrong
 
     def _lost(self, why, log, console):
         where = f"after the check '{self._last}'" if self._last else "before its first check"
@@ -94,19 +124,31 @@ class Results:
 
 def boots(scenarios):
     """Groups the scenarios into lists that share a boot."""
-    shared = [one for one in scenarios if one.boot == "shared"]
-    return ([shared] if shared else []) + [[one] for one in scenarios if one.boot != "shared"]
+    groups = {}
+    for one in scenarios:
+        if one.boot == "shared":
+            groups.setdefault(one.vcpus, []).append(one)
+    return list(groups.values()) + [[one] for one in scenarios if one.boot != "shared"]
 
 
-def run_boot(group, arguments, results, log):
-    """Boots and runs the group; returns those that a failure kept from running."""
-    job = {"driver": arguments.driver, "long": arguments.long, "scenarios": [one.name for one in group]}
+def run_boot(group, arguments, results, log, again):
+    """Boots and runs the group; returns those that a failure kept from running. A dom0 that does not come up, which
+    knows nothing of the driver yet, has failed only if it is tried `again`."""
+    job = {"driver": arguments.driver, "long": arguments.long, "scenarios": [one.name for one in group],
+           "folder": TIERS[arguments.tier].name}
     outside = log.replace("/xnb/cache", arguments.cache)
-    begun = 0
-    with Machine(Kernel(arguments.kernel), job, files=arguments.file, log=log,
-                 xen=group[0].boot != "no-xen", dom0_vcpus=arguments.vcpus) as machine:
+    files = list(arguments.file)
+    if any(one.guest_kernels for one in group):
+        files.append(XNB / "guest-kernels")
+    begun, ready = 0, False
+    with Machine(Kernel(arguments.kernel), job, files=files, log=log,
+                 xen=group[0].boot != "no-xen", dom0_vcpus=group[0].vcpus or arguments.vcpus) as machine:
         for report in machine.events():
             begun += report["event"] == "scenario"
+            ready |= report["event"] == "ready"
+            if report["event"] == "lost" and not ready and not again:
+                print(f"dom0 did not come up ({report['why']}): once more; the whole log: {outside}", flush=True)
+                return group
             results.show(report, outside, lambda: console_tail(log))
     # A boot that came to no scenario at all is not tried again.
     return group[begun:] if begun else []
@@ -115,6 +157,7 @@ def run_boot(group, arguments, results, log):
 def main():
     """Runs what the command line names."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--tier", default="integration", choices=TIERS)
     parser.add_argument("--driver", default="rust", choices=("c", "rust"))
     parser.add_argument("--kernel", default="stock")
     parser.add_argument("--long", action="store_true")
@@ -125,19 +168,23 @@ def main():
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
 
-    known = all_scenarios()
+    conformance = arguments.tier == "conformance"
+    known = all_scenarios(TIERS[arguments.tier])
     unknown = [name for name in arguments.names if name not in known]
     if unknown:
         sys.exit(f"no scenario named {', '.join(unknown)}; there are: {', '.join(known)}")
     chosen = [known[name] for name in arguments.names] or [
-        one for one in known.values() if one.only_with in (None, arguments.driver)]
-    results = Results(not arguments.quiet)
+        one for one in known.values()
+        if one.only_with in (None, arguments.driver) and one.kernel in (None, arguments.kernel)]
+    results = Results(not arguments.quiet and not conformance, Differences() if conformance else None)
     groups = boots(chosen)
-    number = 0
+    number, again = 0, False
     while groups:
         number += 1
-        log = f"/xnb/cache/log/integration-{arguments.kernel}-{number}.log"
-        left = run_boot(groups.pop(0), arguments, results, log)
+        group = groups.pop(0)
+        log = f"/xnb/cache/log/{arguments.tier}-{arguments.kernel}-{number}.log"
+        left = run_boot(group, arguments, results, log, again)
+        again = left == group
         if left:
             groups.insert(0, left)
     if results.failed:

@@ -7,7 +7,7 @@ from rig import driver, guest, vif
 from rig.checks import run as command, wait_for
 from rig.traffic import Pinger, flood, ping
 
-LIMIT = 180
+LIMIT = 300
 FLOOD = 30
 BOUND = 512 * 1024
 PACKET = 65536 + 4096  # The largest packet with its overhead.
@@ -47,6 +47,6 @@ def run(t):
     t.check(f"traffic was back {time.monotonic() - unpaused:.1f} s after the pause", True)
     t.equal("carrier changes", link.sysfs("carrier_changes"), carrier_changes)
     sent, received = pinger.stop()
-    t.at_most("pings lost by the other guest", sent - received, 1, f"of {sent}")
+    t.at_most("pings lost by the other guest", sent - received, 2, f"of {sent}")
     sent, received = ping(link.address, count=10)
     t.equal("ping without loss afterwards", received, sent)

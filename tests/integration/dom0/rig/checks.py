@@ -4,6 +4,8 @@
 import subprocess
 import time
 
+_LONGEST_PAUSE = 0.05  # Seconds.
+
 
 class Failed(Exception):
     """A check did not hold. `detail` holds the lines that matter."""
@@ -44,15 +46,8 @@ class Checks:
     def eventually(self, name, seconds, condition):
         """The check that `condition()` becomes true in time; reports how long it took."""
         start = time.monotonic()
-        while True:
-            seen = condition()
-            took = time.monotonic() - start
-            if seen:
-                self._measured(name, True, f"after {took:.1f} s")
-                return
-            if took > seconds:
-                raise Failed(name, f"not within {seconds} s; last seen: {seen!r}")
-            time.sleep(0.05)
+        wait_for(name, seconds, condition)
+        self._measured(name, True, f"after {time.monotonic() - start:.1f} s")
 
     def note(self, text):
         """Tells something worth reading that is no check."""
@@ -62,13 +57,16 @@ class Checks:
 def wait_for(what, seconds, condition):
     """Waits until `condition()` is true and returns its value; raises Failed when it is late."""
     end = time.monotonic() + seconds
+    pause = 0.002
     while True:
         seen = condition()
         if seen:
             return seen
         if time.monotonic() > end:
             raise Failed(what, f"not within {seconds} s; last seen: {seen!r}")
-        time.sleep(0.05)
+        # What comes soon is seen soon, and what takes long is not asked for all the time.
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def run(*command, limit=60, ok=(0,)):

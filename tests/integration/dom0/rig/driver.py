@@ -42,12 +42,18 @@ def unload(which):
     run("rmmod", module(which))
 
 
-def use(which):
-    """Makes `which` the one that gets new devices: the other is unloaded."""
+def use(which, *parameters):
+    """Makes `which` the one that gets new devices: the other is unloaded. With `parameters` it is
+    loaded anew."""
     for other in _MODULES:
-        if other != which:
+        if other != which or parameters:
             unload(other)
-    load(which)
+    load(which, *parameters)
+
+
+def parameter(which, name, value):
+    """Sets a parameter of the loaded driver."""
+    Path("/sys/module", module(which), "parameters", name).write_text(f"{value}")
 
 
 def devices():

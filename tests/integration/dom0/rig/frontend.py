@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A frontend in dom0 of which every word is the scenario's: xenstore nodes, ring pages, event channels."""
+"""A device in dom0 of which dom0 is the frontend, too, with every word in xenstore the scenario's."""
 
 import fcntl
 import mmap
@@ -7,17 +7,17 @@ import os
 import struct
 
 from . import xenstore
-from .checks import wait_for
+from .checks import Failed, wait_for
 
 # linux/include/uapi/xen/gntalloc.h and evtchn.h.
 _ALLOC_GREF = struct.Struct("=HHIQI4x")
 _IOCTL_ALLOC_GREF = _ALLOC_GREF.size << 16 | ord("G") << 8 | 5
 _WRITABLE = 1
 _IOCTL_BIND_UNBOUND = 4 << 16 | ord("E") << 8 | 2
+_IOCTL_NOTIFY = 4 << 16 | ord("E") << 8 | 4
 
+# The device with handle 0.
 BACKEND = "/local/domain/0/backend/vif/0/0"
-FRONTEND = "/local/domain/0/test-frontend/vif/0"
-ERROR = "/local/domain/0/error/backend/vif/0/0/error"
 NAME = "vif0.0"
 
 
@@ -45,6 +45,10 @@ class Rings:
         return {"tx-ring-ref": self.references[0], "rx-ring-ref": self.references[1], "event-channel": self.port,
                 "request-rx-copy": 1, "feature-rx-notify": 1, "feature-sg": 1, "feature-gso-tcpv4": 1}
 
+    def notify(self):
+        """Sends an event to the backend."""
+        fcntl.ioctl(self._evtchn, _IOCTL_NOTIFY, struct.pack("=I", self.port))
+
     def close(self):
         """Takes it all back."""
         for page in self.pages:
@@ -54,51 +58,85 @@ class Rings:
 
 
 class Frontend:
-    """The device vif-0-0: dom0 is its own frontend, at a path that netfront does not watch."""
+    """The device vif-0-HANDLE: dom0 is its own frontend, at a path that netfront does not watch."""
 
-    def __init__(self, backend_keys=()):
-        for path in (ERROR, FRONTEND, BACKEND):
-            xenstore.remove(path)
-        xenstore.write(f"{FRONTEND}/backend", BACKEND)
-        xenstore.write(f"{FRONTEND}/backend-id", 0)
-        keys = {"frontend": FRONTEND, "frontend-id": 0, "handle": 0, "mac": "00:16:3e:00:00:01", "online": 1,
+    def __init__(self, backend_keys=(), handle=0):
+        """Makes the device as a toolstack does. None as a value leaves out one of the keys that a
+        toolstack writes for the backend."""
+        self.handle = handle
+        self.name = f"vif0.{handle}"
+        self.device = f"vif-0-{handle}"
+        self.backend = f"/local/domain/0/backend/vif/0/{handle}"
+        self.path = f"/local/domain/0/test-frontend/vif/{handle}"
+        self.mac = f"00:16:3e:00:01:{handle:02x}"
+        self._error = f"/local/domain/0/error/backend/vif/0/{handle}"
+        self._forget()
+        xenstore.write(f"{self.path}/backend", self.backend)
+        xenstore.write(f"{self.path}/backend-id", 0)
+        keys = {"frontend": self.path, "frontend-id": 0, "handle": handle, "mac": self.mac, "online": 1,
                 "script": "/etc/xen/scripts/vif-bridge", "hotplug-status": "connected"}
         keys.update(backend_keys)
         for name, value in keys.items():
             if value is not None:
-                xenstore.write(f"{BACKEND}/{name}", value)
-        xenstore.write(f"{BACKEND}/state", 1)
-        xenstore.write(f"{FRONTEND}/state", 1)
+                xenstore.write(f"{self.backend}/{name}", value)
+        xenstore.write(f"{self.backend}/state", 1)
+        xenstore.write(f"{self.path}/state", 1)
+
+    def _forget(self):
+        for path in (self._error, self.path, self.backend):
+            xenstore.remove(path)
 
     def backend_state(self):
-        """The backend's state."""
-        return xenstore.read(f"{BACKEND}/state")
+        """The backend's state, as text; None when it has none."""
+        return xenstore.read(f"{self.backend}/state")
 
-    def wait(self, state, seconds=5):
+    def wait(self, state, seconds=10):
         """Waits for a state of the backend."""
-        wait_for(f"backend state {state}", seconds, lambda: self.backend_state() == str(state) or None)
+        try:
+            wait_for(f"{self.device}: backend state {state}", seconds, lambda: self.backend_state() == str(state) or None)
+        except Failed as failed:
+            raise Failed(failed.name, f"not within {seconds} s: state {self.backend_state()}, "
+                         f"error {self.error()!r}") from None
 
     def publish(self, keys):
         """Makes these the frontend's keys, and no others; None leaves one out."""
-        for name in xenstore.children(FRONTEND):
+        for name in xenstore.children(self.path):
             if name not in ("backend", "backend-id", "state"):
-                xenstore.remove(f"{FRONTEND}/{name}")
+                xenstore.remove(f"{self.path}/{name}")
+        self.amend({name: value for name, value in keys.items() if value is not None})
+
+    def amend(self, keys):
+        """Writes some of the frontend's keys; None removes one."""
         for name, value in keys.items():
-            if value is not None:
-                xenstore.write(f"{FRONTEND}/{name}", value)
+            if value is None:
+                xenstore.remove(f"{self.path}/{name}")
+            else:
+                xenstore.write(f"{self.path}/{name}", value)
 
     def switch(self, state):
         """Writes the frontend's state."""
-        xenstore.write(f"{FRONTEND}/state", state)
+        xenstore.write(f"{self.path}/state", state)
 
     def error(self):
         """What the backend reported in xenstore, or None."""
-        return xenstore.read(ERROR)
+        return xenstore.read(f"{self._error}/error")
+
+    def forget_error(self):
+        """Removes what the backend reported."""
+        xenstore.remove(self._error)
+
+    def gone(self, seconds=15):
+        """Waits until the device and its interface are gone, and removes what is left in xenstore."""
+        wait_for(f"{self.device} gone", seconds,
+                 lambda: not os.path.exists(f"/sys/bus/xen-backend/devices/{self.device}")
+                 and not os.path.exists(f"/sys/class/net/{self.name}"))
+        self._forget()
 
     def remove(self):
         """Takes the device away as a toolstack does, and waits until it is gone."""
-        xenstore.write(f"{BACKEND}/online", 0)
+        xenstore.write(f"{self.backend}/online", 0)
         self.switch(6)
-        wait_for("device gone", 15, lambda: not os.path.exists("/sys/bus/xen-backend/devices/vif-0-0"))
-        for path in (ERROR, FRONTEND, BACKEND):
-            xenstore.remove(path)
+        if not os.path.exists(f"/sys/bus/xen-backend/devices/{self.device}/driver"):
+            # A device that no driver wanted goes with its directory.
+            self._forget()
+        self.gone()

@@ -28,22 +28,38 @@ class Message:
         self.text = text.split("\n", 1)[0]
 
 
+def _read(fd):
+    """The messages of the kernel that can be read from `fd`, oldest first."""
+    while True:
+        try:
+            message = Message(os.read(fd, 8192).decode(errors="replace"))
+        except BlockingIOError:
+            return
+        except BrokenPipeError:  # Overwritten while we read: the next read goes on.
+            continue
+        if message.of_kernel:
+            yield message
+
+
 def messages(since=-1):
     """All messages after the sequence number `since`, oldest first."""
-    found = []
     fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
     try:
-        while True:
-            try:
-                message = Message(os.read(fd, 8192).decode(errors="replace"))
-            except BlockingIOError:
-                return found
-            except BrokenPipeError:  # Overwritten while we read: the next read goes on.
-                continue
-            if message.sequence > since and message.of_kernel:
-                found.append(message)
+        return [message for message in _read(fd) if message.sequence > since]
     finally:
         os.close(fd)
+
+
+class Ear:
+    """Hears what the kernel says from now on. Faster than a mark when little is said."""
+
+    def __init__(self):
+        self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self._fd, 0, os.SEEK_END)
+
+    def heard(self, level=4):
+        """The texts since the last call which are warnings or worse."""
+        return [message.text for message in _read(self._fd) if message.level <= level]
 
 
 def mark():
@@ -57,14 +73,32 @@ def _allowed():
     return [re.compile(line) for line in lines if line and not line.startswith("#")]
 
 
+def parse(raw):
+    """The kernel's own messages among records as /dev/kmsg gives them."""
+    found = [Message(record) for record in raw.splitlines() if re.match(r"\d+,\d+,", record)]
+    return [message for message in found if message.of_kernel]
+
+
 def trouble(since, expected=()):
     """The lines after `since` which a clean log has not, each with the few that follow it. Lines
     that match one of the `expected` regular expressions are what the scenario provokes."""
+    return trouble_among(messages(since), expected)
+
+
+def trouble_among(found, expected=()):
+    """The lines of these messages which a clean log has not, as `trouble` tells."""
     allowed = _allowed() + [re.compile(one) for one in expected]
-    lines, more = [], 0
-    for message in messages(since):
+    lines, more, told = [], 0, False
+    for message in found:
+        if told:
+            # The rest of a warning that was expected.
+            told = "end trace" not in message.text
+            continue
         bad = TROUBLE.search(message.text) or message.level <= ERROR
-        if bad and not any(one.search(message.text) for one in allowed):
+        known = [one for one in allowed if one.search(message.text)]
+        # One that names a thread only is none that was expected.
+        told = any("WARNING:" in one.pattern for one in known)
+        if bad and not known:
             more = 12
         if more:
             lines.append(message.text)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Traffic, and how it is measured."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,31 +10,77 @@ import subprocess
 import threading
 from pathlib import Path
 
-from .checks import Failed, run
+from .checks import Failed, run, wait_for
+from .vif import HOST
 
+TRAFFIC = "/mnt/guest/traffic"
+MEASURE = "/mnt/guest/measure"
+PROGRAMS = (TRAFFIC, MEASURE)
 _OUTGOING = 4
+_IPERF = 5201
 _ETH_P_ALL = 3
 
 
-def ping(address, count=10, size=56, interval="0.1", extra=()):
-    """Pings from dom0; returns (sent, received)."""
-    shown = run("ping", "-n", "-q", "-c", count, "-i", interval, "-s", size, "-W", "2", *extra, address,
-                limit=count * 2 + 20, ok=(0, 1))
+def ping(address, count=10, size=56, interval="0.1", extra=(), execute=run):
+    """Pings from dom0, or from where `execute` runs commands; returns (sent, received)."""
+    shown = execute("ping", "-n", "-q", "-c", count, "-i", interval, "-s", size, "-W", "2", *extra, address,
+                    limit=count * 2 + 20, ok=(0, 1))
     found = re.search(r"(\d+) packets transmitted, (\d+) received", shown)
     if not found:
         raise Failed(f"ping {address}", shown)
     return int(found[1]), int(found[2])
 
 
-def iperf(guest, vif, seconds=3, towards_guest=True, streams=1):
-    """TCP bulk between dom0 and a guest; returns what the receiver saw, in Mbit/s."""
-    guest.run("pidof iperf3 >/dev/null || iperf3 -s -D >/dev/null 2>&1 </dev/null")
-    shown = run("iperf3", "-c", vif.address, "-t", seconds, "-P", streams, "-J", "--connect-timeout", 5000,
-                *([] if towards_guest else ["-R"]), limit=seconds + 40, ok=None)
+def settle(address, execute=run):
+    """Waits until pings of an address come back. The first packets of a connection may go to the neighbour of
+    before, and the links of both ends and of the bridge are put into use by and by."""
+    def back():
+        sent, received = ping(address, count=3, extra=("-W", "1"), execute=execute)
+        return received == sent
+    wait_for(f"pings of {address} come back", 20, back)
+
+
+def _serve_iperf(guest):
+    """Starts iperf3's server in a guest, which serves one client at a time."""
+    # One of before may still wait for a client which it has lost with the interface.
+    guest.run("while killall -q iperf3; do sleep 0.1; done; iperf3 -s -D >/dev/null 2>&1 </dev/null")
+    listens = f":{_IPERF:04X} 00000000"
+    wait_for("the guest's iperf3 listens", 20, lambda: listens in guest.run("cat /proc/net/tcp /proc/net/tcp6"))
+
+
+def iperf(guest, vif, seconds=3, towards_guest=True, streams=1, execute=run):
+    """TCP bulk between dom0, or where `execute` runs commands, and a guest; returns what the receiver
+    saw, in Mbit/s."""
+    _serve_iperf(guest)
+    shown = execute("iperf3", "-c", vif.address, "-t", seconds, "-P", streams, "-J", "--connect-timeout", 5000,
+                    *([] if towards_guest else ["-R"]), limit=seconds + 40, ok=None)
     try:
         return round(json.loads(shown)["end"]["sum_received"]["bits_per_second"] / 1e6)
     except (ValueError, KeyError):
         raise Failed(f"iperf3 {'to' if towards_guest else 'from'} the guest", shown[-800:]) from None
+
+
+def transfer(guest, address, host=HOST, size=4 << 20, port=6500, execute=run):
+    """Sends `size` bytes over TCP to a guest and as many from it to `host`, an address of dom0 or of where
+    `execute` runs commands; returns what the receivers say of each direction that is not whole."""
+    arguments = (port, size, 3)
+    words = " ".join(map(str, arguments))
+    guest.run(f"traffic receive {words} >/tmp/received 2>&1 </dev/null &")
+    execute(TRAFFIC, "send", address, *arguments, limit=90)
+    said = {"to": wait_for("the guest's receiver ends", 30, lambda: guest.run("cat /tmp/received"))}
+    guest.run(f"traffic send {host} {words} >/dev/null 2>&1 </dev/null &")
+    said["from"] = execute(TRAFFIC, "receive", *arguments, limit=90, ok=None).strip()
+    return [f"{direction} the guest: {text}" for direction, text in said.items() if text != f"ok {size}"]
+
+
+def check(t, what, guest, link, host=HOST, execute=run):
+    """Checks that pings and verified TCP streams go both ways between a guest and `host`, an address of dom0
+    or of where `execute` runs commands."""
+    settle(link.address, execute)
+    sent, received = ping(link.address, count=10, execute=execute)
+    t.equal(f"{what}: ping without loss", received, sent)
+    t.equal(f"{what}: TCP streams that did not arrive whole",
+            transfer(guest, link.address, host, execute=execute), [])
 
 
 class Sniffer:
@@ -79,11 +126,26 @@ def largest_packets(guest, vif, enough=60000):
         return sniffer.largest
 
 
+@contextlib.contextmanager
+def bulk_both_ways(guest, vif, streams):
+    """TCP streams to a guest, and as many from it, while it is open. It may be closed when the interface has
+    gone."""
+    _serve_iperf(guest)
+    # Not at the cost of the toolstack, whose scripts have their time.
+    client = subprocess.Popen(["nice", "-n", "19", "iperf3", "-c", vif.address, "-t", "90", "-P", str(streams), "--bidir"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        client.kill()
+        client.wait()
+
+
 class Load:
     """A run of the traffic program in dom0 that goes on while it is open."""
 
     def __init__(self, *arguments):
-        self._process = subprocess.Popen(["/mnt/guest/traffic", *map(str, arguments)], stdin=subprocess.DEVNULL,
+        self._process = subprocess.Popen([TRAFFIC, *map(str, arguments)], stdin=subprocess.DEVNULL,
                                          stdout=subprocess.DEVNULL)
 
     def __enter__(self):
@@ -102,6 +164,48 @@ def flood(address, size=1400):
 def rain(address, size=1400, per_second=500):
     """UDP packets to an address at a steady rate, while it is open."""
     return Load("rain", address, 9, size, 1000000 // per_second)
+
+
+class Trickle:
+    """A slow TCP connection from a guest to dom0 while it is open: a number every tenth of a second."""
+
+    def __init__(self, guest, address, numbers, port=6100):
+        self._wanted = [str(number) for number in range(numbers)]
+        self._listener = socket.create_server((address, port))
+        self._listener.settimeout(20)
+        guest.run(f"(for i in $(seq 0 {numbers - 1}); do echo $i; sleep 0.1; done | nc {address} {port}) "
+                  ">/dev/null 2>&1 </dev/null &")
+        self._connection = self._listener.accept()[0]
+
+    def finish(self, limit=60):
+        """Waits for the end of the connection; returns whether every number came, in order."""
+        self._connection.settimeout(limit)
+        received = b""
+        while piece := self._connection.recv(65536):
+            received += piece
+        return received.decode().split() == self._wanted
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._connection.close()
+        self._listener.close()
+
+
+def guest_flood(guest, address, size=1400):
+    """UDP packets from a guest to an address, as fast as they go, until `end_guest_flood`."""
+    guest.run(f"traffic flood {address} 9 {size} >/dev/null 2>&1 </dev/null & echo $! >/tmp/flood")
+
+
+def guest_rain(guest, address, per_second, size=100):
+    """UDP packets from a guest to an address at a steady rate, until `end_guest_flood`."""
+    guest.run(f"traffic rain {address} 9 {size} {1000000 // per_second} >/dev/null 2>&1 </dev/null & echo $! >/tmp/flood")
+
+
+def end_guest_flood(guest):
+    """Ends what `guest_flood` or `guest_rain` has started."""
+    guest.run("kill $(cat /tmp/flood)")
 
 
 def echo(address, sizes, port=7000):
