@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := modules
-.PHONY: modules demo test lint format host-test kunit integration shell install clean help
+.PHONY: modules demo test lint format host-test kunit integration hostile conformance bench shell install clean help
 
 ##@ The module
 
@@ -43,15 +43,26 @@ lint: ## style, rules of the code, warnings
 format: ## puts the Rust source into the style that lint asks for
 	@scripts/in-root sh -c 'find drivers rust tests -name "*.rs" | xargs rustfmt --config-path /xnb/source/.rustfmt.toml'
 
-host-test: ## the pure logic, on this machine
+host-test: ## the pure logic, models of what is concurrent, corpus of the fuzz targets
 	@scripts/host-test
 
-kunit: ## in the debug kernel, as Xen's dom0 in QEMU
-	@scripts/kunit
+kunit: ## in the debug kernel, as Xen's dom0 in QEMU, and in the KASAN kernel: KERNEL=debug|kasan for one
+	@scripts/kunit $(KERNEL)
 
 integration: ## with real guests in QEMU: T="NAME..." for some, KERNEL=debug, DRIVER=c, LONG=1
 	@scripts/integration --kernel $(or $(KERNEL),stock) --driver $(or $(DRIVER),rust) \
 		$(if $(LONG),--long) $(T)
+
+hostile: ## frontends that break every rule: T="ATTACK..." for some, KERNEL=debug, LONG=1
+	@scripts/hostile --kernel $(or $(KERNEL),stock) $(if $(LONG),--long) $(T)
+
+conformance: ## what an outsider sees, compared with the C driver: T="RECORD..." for some
+	@scripts/conformance $(if $(LONG),--long) $(T)
+
+##@ Speed
+
+bench: ## both drivers side by side: T="CASE..." for some, LONG=1 for the whole matrix
+	@scripts/bench $(if $(LONG),--long) $(if $(PROFILE),--profile "$(PROFILE)") $(foreach case,$(T),'$(case)')
 
 ##@
 
