@@ -5,7 +5,7 @@
     {"event": "scenario", "name", "about", "limit"}     one begins; it has `limit` seconds
     {"event": "check" | "note" | "print", ...}          what it says
     {"event": "record", "driver", "facts"}              what a record holds for one of the drivers
-    {"event": "result", "ok", "check", "detail"}        how it ended
+    {"event": "result", "ok", "check", "detail", "final"}   how it ended; not final if a busy machine may be why
     {"event": "end"}                                    nothing follows
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from rig import driver, kmemleak, kmsg, recording  # noqa: E402  (the path had to be set first)
-from rig.checks import Checks, Failed, wait_for  # noqa: E402
+from rig.checks import Broken, Checks, Failed, wait_for  # noqa: E402
 
 PORT = "/dev/ttyS1"
 AFTER = 400  # Seconds for what follows each scenario.
@@ -106,8 +106,9 @@ class Runner:
             failed = Failed("runs without an exception", traceback.format_exc(limit=-4))
         signal.alarm(0)
         if failed:
-            self.report(event="result", ok=False, check=failed.name, detail=failed.detail,
-                        kernel=kmsg.trouble(mark, scenario.expected())[:20])
+            trouble = kmsg.trouble(mark, scenario.expected())
+            self.report(event="result", ok=False, check=failed.name, detail=failed.detail, kernel=trouble[:20],
+                        final=bool(trouble) or isinstance(failed, Broken))
         else:
             self.report(event="result", ok=True)
         return not failed

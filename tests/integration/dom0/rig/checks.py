@@ -16,6 +16,10 @@ class Failed(Exception):
         self.detail = str(detail)
 
 
+class Broken(Failed):
+    """The driver did what it must never do, however busy the machine is."""
+
+
 class Checks:
     """The checks of one scenario. A check that does not hold ends it."""
 

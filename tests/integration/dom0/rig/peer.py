@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import driver, xenstore
-from .checks import Failed, run, wait_for
+from .checks import Broken, Failed, run, wait_for
 from .frontend import Frontend
 
 PROGRAM = "/mnt/frontend"
@@ -148,7 +148,7 @@ class Peer(Frontend):
         broken = [f"{rule}: {detail}" for rule, detail in answer.get("violations", ())]
         self.violations += broken
         if broken and not self.tolerant:
-            raise Failed(f"{self.name}: the backend keeps the rules", "\n".join(broken))
+            raise Broken(f"{self.name}: the backend keeps the rules", "\n".join(broken))
         return answer
 
     # The device.
