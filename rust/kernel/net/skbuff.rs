@@ -51,6 +51,11 @@ pub use self::{
 /// The largest number of fragments beside the linear part of one buffer.
 pub const MAX_FRAGS: usize = bindings::CONFIG_MAX_SKB_FRAGS as usize;
 
+/// Bytes of a buffer beside those of its packet, at least: the two descriptions.
+// CAST: Some hundreds.
+const OVERHEAD: u32 =
+    (size_of::<bindings::sk_buff>() + size_of::<bindings::skb_shared_info>()) as u32;
+
 // C has these as an enumeration of its own; the field that they are for is unsigned.
 const SKB_GSO_TCPV4: u32 = bindings::SKB_GSO_TCPV4 as u32;
 const SKB_GSO_TCPV6: u32 = bindings::SKB_GSO_TCPV6 as u32;
@@ -245,9 +250,17 @@ impl SkBuff {
     }
 
     /// The memory which the packet occupies, in bytes, overhead included.
+    ///
+    /// Where the stack has set it to less than what the parts of the packet take, as TCP does for its pure
+    /// acknowledgements, they count. Does not change as long as the bytes of the packet stay where they are.
     #[inline]
     pub fn truesize(&self) -> usize {
-        u32_as_usize(self.fields().truesize)
+        let fields = self.fields();
+        let parts = OVERHEAD
+            .wrapping_add(fields.end)
+            .wrapping_add(fields.data_len);
+
+        u32_as_usize(fields.truesize.max(parts))
     }
 
     /// The number of fragments beside the linear part.

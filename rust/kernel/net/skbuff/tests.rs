@@ -24,6 +24,7 @@ pub(crate) mod cases {
             }, //
         },
         new_spinlock_irq,
+        num::casts::u32_as_usize,
         page::PAGE_SIZE,
         prelude::*,
         sync::atomic::{
@@ -439,6 +440,25 @@ pub(crate) mod cases {
         skb.flatten()?;
         assert_eq!((skb.len(), skb.headlen()), (150, 150));
         assert!(counts_from(&skb, 0));
+
+        Ok(())
+    }
+
+    /// XSA-392 (CVE-2021-28715): what a packet counts for is not less than what it takes, so that a bound on the one
+    /// is one on the other. TCP has pure acknowledgements count for two bytes.
+    ///
+    /// Fails when `truesize` is what C says.
+    #[test]
+    fn memory_is_counted_whatever_the_stack_says() -> Result {
+        let mut pool = PagePool::new(32, 0)?;
+        let mut skb = filled(&mut pool, 10, &[2000], 0)?.into_skb();
+        let said = skb.truesize();
+        assert_eq!(said, u32_as_usize(skb.fields().truesize));
+        assert!(said > 2000 + 64);
+
+        skb.fields_mut().truesize = 2;
+        let counted = skb.truesize();
+        assert!(counted > 2000 + size_of::<bindings::sk_buff>() && counted <= said);
 
         Ok(())
     }
