@@ -224,14 +224,18 @@ impl QueueKeys {
 }
 
 impl Ports {
-    /// Takes a complete pair, else the shared port; blames what is wrong before what is missing.
+    /// Takes a complete pair, which may be one port named twice, else the shared port; blames what is wrong
+    /// before what is missing.
     fn read<V: AsRef<[u8]>>(
         read: &mut impl FnMut(&'static str) -> Option<V>,
     ) -> Result<Self, BadKey> {
         let tx = required(read, TX_PORT, unsigned);
         let rx = required(read, RX_PORT, unsigned);
         if let (Ok(tx), Ok(rx)) = (tx, rx) {
-            return Ok(Self::Split { tx, rx });
+            return Ok(match tx == rx {
+                true => Self::Shared(tx),
+                false => Self::Split { tx, rx },
+            });
         }
         let wrong = [tx, rx]
             .into_iter()

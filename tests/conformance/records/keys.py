@@ -70,6 +70,8 @@ def record(r):
         refused(r, writes, f"{key} alone", {**good, "event-channel": None, key: second.port}, good)
     refused(r, writes, "two event channels", {**good, "event-channel": None, "event-channel-tx": rings.port,
                                               "event-channel-rx": second.port}, good)
+    refused(r, writes, "one event channel named for both directions",
+            {**good, "event-channel": None, "event-channel-tx": rings.port, "event-channel-rx": rings.port}, good)
     for what, value in {**NUMBERS, "0": 0, "2": 2}.items():
         refused(r, writes, f"request-rx-copy {what}", {**good, "request-rx-copy": value}, good)
     for what, value in QUEUES.items():

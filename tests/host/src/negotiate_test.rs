@@ -307,6 +307,8 @@ fn ports() {
     let pair = [(tx, "21"), (rx, "22")];
     assert_eq!(ports(alone().with_all(pair)), Ok(split));
     assert_eq!(ports(queue().with_all(pair)), Ok(split));
+    let same = [(tx, "21"), (rx, "21")];
+    assert_eq!(ports(queue().with_all(same)), Ok(Ports::Shared(21)));
     assert_eq!(ports(queue().with(tx, "21")), Ok(Ports::Shared(11)));
     assert_eq!(ports(queue().with(rx, "22")), Ok(Ports::Shared(11)));
     assert_eq!(
