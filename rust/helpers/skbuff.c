@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/skbuff.h>
+#include <net/busy_poll.h>
 
 __rust_helper void *rust_helper_skb_frag_address(const skb_frag_t *frag)
 {
@@ -20,9 +21,10 @@ __rust_helper void rust_helper_skb_mark_for_recycle(struct sk_buff *skb)
 	skb_mark_for_recycle(skb);
 }
 
-__rust_helper void rust_helper_skb_probe_transport_header(struct sk_buff *skb)
+__rust_helper void rust_helper_skb_mark_napi_id(struct sk_buff *skb,
+						const struct napi_struct *napi)
 {
-	skb_probe_transport_header(skb);
+	skb_mark_napi_id(skb, napi);
 }
 
 __rust_helper void rust_helper_skb_tx_timestamp(struct sk_buff *skb)

@@ -7,6 +7,7 @@ const MAX_TAGS: u8 = 2;
 
 const TAG: usize = 4;
 const IPV6_HEADER: usize = 40;
+const TCP_HEADER: usize = 20;
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
@@ -41,6 +42,26 @@ pub(crate) struct Payload {
     pub(crate) protocol: u8,
     /// Bytes from the start of the frame. There may be less of it than that.
     pub(crate) at: usize,
+}
+
+impl Headers {
+    /// Where the payload of TCP begins, in bytes from the start of the frame, which begins with `start`. There may be
+    /// less of the frame than that.
+    ///
+    /// Returns [`None`] for what is no TCP, when its header makes no sense, or does not lie in `start` as far as it is
+    /// looked at.
+    pub(crate) fn behind_tcp(&self, start: &[u8]) -> Option<usize> {
+        let tcp = self
+            .payload
+            .filter(|payload| payload.protocol == PROTOCOL_TCP)?
+            .at;
+        let [data_offset] = array(start, tcp.checked_add(12)?)?;
+        let len = usize::from(data_offset >> 4).checked_mul(4)?;
+        if len < TCP_HEADER {
+            return None;
+        }
+        tcp.checked_add(len)
+    }
 }
 
 /// Finds the headers of a frame that starts with `start`.

@@ -119,7 +119,25 @@ impl<'a> Context<'a> {
         unsafe { Frame::new(skb, dev) }
     }
 
-    /// Delivers a frame to the stack.
+    /// Delivers a frame to the stack at once, or like [`Context::gro_receive`] if others are held back, which come
+    /// first.
+    #[inline]
+    pub fn receive(&mut self, frame: Frame<'a>) {
+        // SAFETY: By the type invariant the NAPI instance is valid, and whoever polls is the only one to use this.
+        let gro = unsafe { &(*self.napi.as_ptr()).gro };
+        if gro.bitmask != 0 || gro.rx_count != 0 {
+            return self.gro_receive(frame);
+        }
+        let skb = frame.into_raw().as_ptr();
+
+        // SAFETY: By the type invariant the NAPI instance is valid; so is the buffer.
+        unsafe { bindings::skb_mark_napi_id(skb, self.napi.as_ptr()) };
+        // SAFETY: Bottom halves are off by the type invariant. The function takes over the buffer, whose
+        // device and headers are set up.
+        unsafe { bindings::netif_receive_skb(skb) };
+    }
+
+    /// Delivers a frame to the stack, which may hold it back to merge it with those that follow.
     #[inline]
     pub fn gro_receive(&mut self, frame: Frame<'a>) {
         // SAFETY: By the type invariant the NAPI instance is valid.

@@ -25,8 +25,8 @@ use kernel::{
 
 use crate::interface::Interface;
 
-/// Bytes that are linear in every packet, as far as it has them: its headers, so that no user of
-/// the packet looks for them in fragments.
+/// Bytes that are made linear in a packet whose headers are not known better, as far as it has them, so that no
+/// user of the packet looks for headers in fragments.
 pub(crate) const LINEAR: usize = 128;
 
 /// The same for packets that are to be cut over IPv6: other headers may precede that of TCP.

@@ -5,7 +5,6 @@
 use crate::{
     headers::{
         self,
-        array,
         Addresses, //
     },
     wire::{
@@ -16,8 +15,6 @@ use crate::{
 
 /// The least payload of a segment which a sane TCP produces, in bytes; less multiplies the work.
 const MIN_SIZE: usize = 8;
-
-const TCP_HEADER: usize = 20;
 
 /// What follows from a claim which holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,16 +36,7 @@ pub(crate) fn verify(claim: Gso, linear: &[u8], len: usize) -> Option<Verified> 
         (GsoKind::TcpV4, Addresses::V4(_)) | (GsoKind::TcpV6, Addresses::V6(_)) => {}
         _ => return None,
     }
-    let tcp = headers
-        .payload
-        .filter(|payload| payload.protocol == headers::PROTOCOL_TCP)?
-        .at;
-    let [data_offset] = array(linear, tcp.checked_add(12)?)?;
-    let tcp_len = usize::from(data_offset >> 4).checked_mul(4)?;
-    if tcp_len < TCP_HEADER {
-        return None;
-    }
-    let header_len = tcp.checked_add(tcp_len)?;
+    let header_len = headers.behind_tcp(linear)?;
     Some(Verified {
         header_len,
         segments: segments(len, header_len, claim.size)?,

@@ -302,13 +302,23 @@ impl Incoming {
         let stats = &self.shared.stats;
         let mut packets: u64 = 0;
         let mut bytes: u64 = 0;
+        // Who sends it on takes the number for the flow's: the only queue would make one flow of all.
+        let several = self.netdev.real_queues() > 1;
+        let alone = self.arrived.len() == 1;
         for (skb, packet) in self.arrived.drain() {
             match offload::describe(cx, skb, &packet, stats) {
                 Ok(mut frame) => {
-                    frame.record_rx_queue(self.shared.index);
+                    if several {
+                        frame.record_rx_queue(self.shared.index);
+                    }
                     packets = packets.wrapping_add(1);
                     bytes = bytes.wrapping_add(packet.len.into());
-                    cx.gro_receive(frame);
+                    // What nothing can be merged with has its receiver at work before the next packet is asked for.
+                    if alone || packet.gso.is_some() {
+                        cx.receive(frame);
+                    } else {
+                        cx.gro_receive(frame);
+                    }
                 }
                 Err(Undescribable::NoMemory) => stats.tx_no_memory.add(1),
                 Err(_) => stats.tx_bad_offload.add(1),

@@ -21,10 +21,10 @@ use super::{
     parse::Packet, //
 };
 use crate::{
+    headers,
     stats::Stats,
     wire::{
         Checksum,
-        Gso,
         GsoKind, //
     }, //
 };
@@ -91,23 +91,43 @@ pub(crate) fn describe<'a>(
 /// place.
 fn verify(skb: &mut Unshared, packet: &Packet) -> Result<Option<gso::Verified>, Undescribable> {
     let bad_gso = Undescribable::BadGso;
+    let Some(claim) = packet.gso else {
+        return make_headers_linear(skb)
+            .map(|()| None)
+            .map_err(bad_gso.or_no_memory());
+    };
     let len = skb.len();
-    let headers = match packet.gso {
-        Some(Gso {
-            kind: GsoKind::TcpV6,
-            ..
-        }) => copy::LINEAR_IPV6,
-        _ => copy::LINEAR,
+    // Most guests put the headers, and nothing else, into the first slot.
+    if let Some(verified) = gso::verify(claim, skb.linear(), len) {
+        if verified.header_len <= skb.headlen() {
+            return Ok(Some(verified));
+        }
+    }
+    let headers = match claim.kind {
+        GsoKind::TcpV4 => copy::LINEAR,
+        GsoKind::TcpV6 => copy::LINEAR_IPV6,
     };
     skb.make_linear(len.min(headers))
         .map_err(bad_gso.or_no_memory())?;
-    let Some(claim) = packet.gso else {
-        return Ok(None);
-    };
     let verified = gso::verify(claim, skb.linear(), len).ok_or(bad_gso)?;
     skb.make_linear(verified.header_len)
         .map_err(bad_gso.or_no_memory())?;
     Ok(Some(verified))
+}
+
+/// Makes linear what users of a packet look at: of TCP the headers and no more, so that GRO merges packets by their
+/// fragments; of anything else the first bytes.
+fn make_headers_linear(skb: &mut Unshared) -> Result {
+    let behind_tcp = |start: &[u8]| headers::find(start)?.behind_tcp(start);
+    let len = skb.len().min(copy::LINEAR);
+    if skb.headlen() >= len || behind_tcp(skb.linear()).is_some_and(|end| end <= skb.headlen()) {
+        return Ok(());
+    }
+    let mut start = [0; copy::LINEAR];
+    let start = start.get_mut(..len).unwrap_or_default();
+    skb.copy_bits(0, start)?;
+    let end = behind_tcp(start).filter(|&end| end <= len);
+    skb.make_linear(end.unwrap_or(len))
 }
 
 /// Tells the stack what the guest said.
@@ -131,7 +151,6 @@ fn annotate(
         (Checksum::Valid, false) => skb.set_checksum_valid(),
         (Checksum::Unverified, false) => {}
     }
-    skb.probe_transport_header();
 
     if let (Some(claim), Some(verified)) = (packet.gso, verified) {
         let kind = match claim.kind {

@@ -105,7 +105,8 @@ impl Poller {
                 }
                 return Ok(Progress::Idle(done));
             }
-            if round.chains == 0 && !self.incoming.ring.request_event(1)? {
+            // A poll that has used up its budget cannot be the last one.
+            if done < budget && !self.incoming.ring.request_event(1)? {
                 return Ok(Progress::Idle(done));
             }
         }

@@ -265,8 +265,8 @@ mod cases {
                     check(frame.len() == 140 + 4 * tags, line!())?;
                     check(frame.protocol() == 0x8100, line!())?;
                     check(frame.linear().starts_with(&[0, 7]), line!())?;
-                    frame.probe_transport_header();
-                    check(frame.transport_offset() == Some(4 * tags + 20), line!())?;
+                    let offset = known.then_some(4 * tags + 20);
+                    check(frame.transport_offset() == offset, line!())?;
                     let mut sum = [0; 2];
                     let at = 4 * tags + 36;
                     frame.copy_bits(at, &mut sum).map_err(|_| line!())?;
@@ -305,7 +305,6 @@ mod cases {
             check(frame.checksum() == Checksum::None, line!())?;
             check(frame.setup_partial_checksum(true) == Ok(()), line!())?;
             check(frame.checksum() == Checksum::Partial, line!())?;
-            frame.probe_transport_header();
             check(frame.transport_offset() == Some(20), line!())?;
             let mut sum = [0; 2];
             frame.copy_bits(36, &mut sum).map_err(|_| line!())?;

@@ -119,18 +119,10 @@ impl Frame<'_> {
         self.skb.make_linear(len)
     }
 
-    /// Finds the transport header, for [`SkBuff::transport_offset`] to return.
-    ///
-    /// What is not understood has no transport header.
-    #[inline]
-    pub fn probe_transport_header(&mut self) {
-        // SAFETY: The buffer and its device are valid; the dissector looks at nothing beyond the packet.
-        unsafe { bindings::skb_probe_transport_header(self.skb.as_raw()) };
-    }
-
     /// Declares the packet to be larger than one segment.
     ///
-    /// The stack does not trust the claim, and checks it before it cuts the packet. `segments` is the
+    /// Its checksum has to be partial: only [`Frame::setup_partial_checksum`] finds the header of TCP, which the
+    /// stack needs to count the bytes of the segments. The stack does not trust the claim, and checks it before it cuts the packet. `segments` is the
     /// number of segments, or 0 if it is to be counted by the stack.
     ///
     /// # Errors
