@@ -120,7 +120,8 @@ def run(t):
     after = shown(file)
     for name in ("tx_cons", "tx_prod", "rx_cons", "rx_prod"):
         t.at_least(f"{name} counts the pings", after[name] - before[name], 10)
-    t.equal("unknown command", refused(file, b"kill"), "EINVAL")
+    for command in (b"kill", b"kicks"):
+        t.equal(f"unknown command {command}", refused(file, command), "EINVAL")
     t.equal("too long a command", refused(file, b"kick" + b" " * 30), "ENOSPC")
 
     # Readers at every moment of the interface's end.
