@@ -280,8 +280,10 @@ impl Interface {
             let _ = dev.set_mtu(&rtnl, max_mtu);
         }
         dev.update_features(&rtnl);
-        for queue in queues.iter() {
-            queue.attract_senders(&rtnl, dev);
+        if count > 1 {
+            for queue in queues.iter() {
+                queue.attract_answers(&rtnl, dev);
+            }
         }
 
         *this.connection.lock() = Some(Connection {

@@ -11,7 +11,6 @@ use kernel::{
         self,
         CpuId, //
     },
-    cpumask,
     debugfs,
     kthread,
     module::this_module,
@@ -54,8 +53,7 @@ use crate::{
     LocalModule, //
 };
 
-/// The processor on which a queue's interrupts, its thread and its senders are kept together, where
-/// there is a choice.
+/// The processor on which a queue's interrupts and its thread are kept together, where there is a choice.
 ///
 /// Queues take the processors in turn, and so do interfaces: those of one queue spread too, and one with as
 /// many queues as there are processors has queue N on processor N.
@@ -101,7 +99,6 @@ pub(crate) struct Queue {
     _thread: kthread::JoinHandle<()>,
     _channels: Channels,
     shared: Arc<Shared>,
-    home: Option<CpuId>,
 }
 
 impl Queue {
@@ -168,7 +165,6 @@ impl Queue {
             _thread: thread,
             _channels: channels,
             shared: shared.clone(),
-            home,
         })
     }
 
@@ -195,12 +191,10 @@ impl Queue {
         }
     }
 
-    /// Prefers this queue for what is sent on its processor.
-    pub(crate) fn attract_senders(&self, rtnl: &rtnl::Guard, dev: &netdevice::Device<Interface>) {
-        if let Some(cpu) = self.home {
-            // Without it, the queue is chosen by the packet's hash.
-            let _ = dev.set_xps_queue(rtnl, self.shared.index, cpumask::only(cpu));
-        }
+    /// Prefers this queue for answers to what the guest sends by it.
+    pub(crate) fn attract_answers(&self, rtnl: &rtnl::Guard, dev: &netdevice::Device<Interface>) {
+        // Without it, the queue is chosen by the packet's hash.
+        let _ = dev.pair_queues(rtnl, self.shared.index);
     }
 
     /// Lets the host send, unless `interface` is faulty.

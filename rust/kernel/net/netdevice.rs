@@ -28,7 +28,6 @@ use super::{
 };
 use crate::{
     bindings,
-    cpumask::Cpumask,
     error::{
         to_result,
         VTABLE_DEFAULT_ERROR, //
@@ -284,21 +283,41 @@ impl<T: Operations> Device<T> {
         })
     }
 
-    /// Makes the transmit queue with the given index that of the processors in `cpus`: what they send goes
-    /// to one of their queues. Sleeps.
+    /// Makes the transmit queue with the given index that of the connections whose packets came by the receive
+    /// queue with the same index, as far as these were recorded. Sleeps.
     ///
-    /// An administrator can change it in `/sys/class/net/DEVICE/queues/tx-N/xps_cpus`.
+    /// An administrator can change it in `/sys/class/net/DEVICE/queues/tx-N/xps_rxqs`.
     ///
     /// # Errors
     ///
     /// `EINVAL` if there is no such queue, `ENOMEM`.
-    pub fn set_xps_queue(&self, _rtnl: &rtnl::Guard, index: u16, cpus: &Cpumask) -> Result {
+    pub fn pair_queues(&self, _rtnl: &rtnl::Guard, index: u16) -> Result {
         if index >= self.max_queues() {
             return Err(EINVAL);
         }
-        // SAFETY: The device is valid by the type invariant, and has the queue. The set of processors is
-        // copied.
-        to_result(unsafe { bindings::netif_set_xps_queue(self.as_raw(), cpus.as_raw(), index) })
+        const BITS: usize = c_ulong::BITS as usize;
+        let mut receive = KVec::<c_ulong>::new();
+        receive.resize(usize::from(self.max_queues()).div_ceil(BITS), 0, GFP_KERNEL)?;
+        if let Some(word) = receive.get_mut(usize::from(index) / BITS) {
+            *word = 1 << (usize::from(index) % BITS);
+        }
+
+        // SAFETY: A lock, which is given back below.
+        unsafe { bindings::cpus_read_lock() };
+        // SAFETY: The device is valid by the type invariant, and has the queue; it has as many receive queues, and
+        // a bit for each of them is copied. The lock is held.
+        let error = unsafe {
+            bindings::__netif_set_xps_queue(
+                self.as_raw(),
+                receive.as_ptr(),
+                index,
+                bindings::xps_map_type_XPS_RXQS,
+            )
+        };
+        // SAFETY: It was taken above.
+        unsafe { bindings::cpus_read_unlock() };
+
+        to_result(error)
     }
 
     /// Gives those who asked for it the time at which a packet was sent.

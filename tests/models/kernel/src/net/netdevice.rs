@@ -16,7 +16,6 @@ use super::{
     skbuff::SkBuff, //
 };
 use crate::{
-    cpu::cpumask::Cpumask,
     error::Result,
     sync::aref::ARef, //
 };
@@ -50,7 +49,7 @@ impl<T> Device<T> {
         (index == 0).then_some(TxQueue(self))
     }
 
-    pub fn set_xps_queue(&self, _: &rtnl::Guard, _: u16, _: &Cpumask) -> Result {
+    pub fn pair_queues(&self, _: &rtnl::Guard, _: u16) -> Result {
         Ok(())
     }
 
