@@ -219,7 +219,7 @@ impl xenbus::Driver for Netback {
     fn otherend_changed(
         _xdev: &xenbus::Device<device::Bound>,
         data: Pin<&Data>,
-        state: Option<xenbus::State>,
+        state: Result<xenbus::State, u32>,
     ) -> Disposition {
         data.backend.frontend_changed(state)
     }
@@ -283,8 +283,8 @@ impl Backend {
     }
 
     /// Follows the frontend to its state.
-    fn frontend_changed(&self, state: Option<xenbus::State>) -> Disposition {
-        let state = state.map_or(u32::MAX, |state| state as u32);
+    fn frontend_changed(&self, state: Result<xenbus::State, u32>) -> Disposition {
+        let state = state.map_or_else(|unknown| unknown, |state| state as u32);
         let fate = self.with_life(|cycle, device| cycle.frontend_changed(state, device));
         // The script may be done long since.
         self.check_hotplug();

@@ -63,9 +63,9 @@ pub enum State {
 }
 
 impl State {
-    /// What a number in xenstore means; `None` for one outside the protocol.
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        Some(match raw {
+    /// What a number in xenstore means; an error holds one outside the protocol.
+    pub fn from_raw(raw: u32) -> Result<Self, u32> {
+        Ok(match raw {
             bindings::xenbus_state_XenbusStateUnknown => State::Unknown,
             bindings::xenbus_state_XenbusStateInitialising => State::Initialising,
             bindings::xenbus_state_XenbusStateInitWait => State::InitWait,
@@ -75,7 +75,7 @@ impl State {
             bindings::xenbus_state_XenbusStateClosed => State::Closed,
             bindings::xenbus_state_XenbusStateReconfiguring => State::Reconfiguring,
             bindings::xenbus_state_XenbusStateReconfigured => State::Reconfigured,
-            _ => return None,
+            unknown => return Err(unknown),
         })
     }
 }
@@ -101,12 +101,12 @@ pub trait Driver {
     /// A device appeared whose state is [`State::Initialising`], or which another driver released.
     fn probe<'a>(xdev: &'a Device<device::Core<'_>>) -> impl PinInit<Self::Data, Error> + 'a;
 
-    /// The other end's state may have changed; `None` stands for a state outside the protocol. Runs
+    /// The other end's state may have changed; an error holds a number outside the protocol. Runs
     /// in the thread that serves all watches of the system.
     fn otherend_changed(
         xdev: &Device<device::Bound>,
         data: Pin<&Self::Data>,
-        state: Option<State>,
+        state: Result<State, u32>,
     ) -> Disposition;
 
     /// The driver is unbound, whatever the other end does. [`Driver::otherend_changed`] is not
