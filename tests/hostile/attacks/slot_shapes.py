@@ -14,8 +14,9 @@ LIMIT = 120
 ONLY_WITH = "rust"
 
 PAGE = 4096
-LINEAR = 128  # Bytes of a packet that are in one piece.
-EVENT = "napi_gro_receive_entry"
+# Bytes of a packet that are in one piece: of TCP its headers, and so much of any other.
+TCP_HEADERS, LINEAR = 54, 128
+EVENT = "netif_receive_skb_entry"  # A packet that comes alone is delivered at once.
 EXTRAS = ((), (hash_value(7, 1),), (raw_extra(5), hash_value(7, 3)))
 TRICKLE = [14] + [1] * 17
 
@@ -41,6 +42,9 @@ XSA_448 = tuple((name, slots, extras) for extras in EXTRAS for name, slots in (
     ("the second slot empty", [300, 0, 200]), ("the last slot empty", [300, 200, 0]),
     ("a full slot after an empty one", [20, 0, PAGE]), ("all but the first empty", [60] + [0] * 18),
     ("every second slot empty", [400] + [0, 300] * 9)))
+# Fails when more than its headers is made linear of a packet of TCP (`make_headers_linear` looks at nothing).
+TCP = (("headers in a slot of their own", [TCP_HEADERS, 1000]), ("all in one slot", [1054]),
+       ("a header of 14 bytes, then one at a time", [*TRICKLE, 1023]), ("the second slot in the header", [40, 14, 500]))
 RUNTS = tuple((slots, extras) for extras in EXTRAS for slots in ([0], [0, 0, 0], [0, 600], [0] * 19))
 
 
@@ -48,12 +52,13 @@ def size(slot):
     return slot if isinstance(slot, int) else slot["size"]
 
 
-def content(peer, slots, extras):
+def content(peer, slots, extras, tcp=False):
     """A frame for these slots, which is a TCP packet when it is to be cut."""
     whole = sum(map(size, slots))
-    if any(extra[0] == 1 for extra in extras):
+    segments = any(extra[0] == 1 for extra in extras)
+    if tcp or segments:
         macs, addresses = (peer.mac, HOST_MAC), ("10.8.0.2", "10.8.0.1")
-        return frames.tcp(macs, addresses, (80, 81), os.urandom(whole - 54), blank=True)
+        return frames.tcp(macs, addresses, (80, 81), os.urandom(whole - TCP_HEADERS), blank=segments)
     return frame(peer, max(whole, 14))[:whole]
 
 
@@ -64,15 +69,20 @@ def described(trace):
     return frames.ETHERNET + int(length) - int(elsewhere), int(pieces)
 
 
-def whole(t, name, peer, wire, trace, slots, extras):
+def whole(t, name, peer, wire, trace, slots, extras, tcp=False):
     """A packet that is allowed arrives."""
-    sent = content(peer, slots, extras)
+    sent = content(peer, slots, extras, tcp)
+    segments = any(one[0] == 1 for one in extras)
     trace.clear()
-    statuses = peer.send(0, sent, slots, extras, BLANK if any(one[0] == 1 for one in extras) else 0)
+    statuses = peer.send(0, sent, slots, extras, BLANK if segments else 0)
     t.equal(f"{name}: an answer for each slot", statuses, [OKAY] * len(slots))
     t.check("it arrives", [one.data for one in wire.receive()] == [sent])
     linear, pieces = described(trace)
-    t.at_least("bytes in one piece", linear, min(LINEAR, len(sent)))
+    if tcp:
+        # GRO merges packets by their other pieces only then.
+        t.equal("bytes in one piece", linear, TCP_HEADERS)
+    else:
+        t.at_least("bytes in one piece", linear, TCP_HEADERS if segments else min(LINEAR, len(sent)))
     t.at_most("pieces besides", pieces, sum(size(slot) > 0 for slot in slots))
 
 
@@ -96,6 +106,8 @@ def run(t):
                 for name, slots, extras in shapes:
                     whole(t, f"XSA-{number}: {name}", peer, wire, trace, slots, extras)
                 neighbour.check(t, f"XSA-{number}")
+            for name, slots in TCP:
+                whole(t, f"TCP, {name}", peer, wire, trace, slots, (), tcp=True)
             for slots, extras in RUNTS:
                 sent = content(peer, slots, extras)
                 t.equal(f"XSA-448: {len(slots)} slots, the first empty, {len(extras)} extras",
