@@ -168,10 +168,10 @@ class Guest:
         run("xl", "unpause", self.name)
 
     def destroy(self):
-        """Ends the guest at once."""
+        """Ends the guest at once; the toolstack may have to wait for the processor, when the guest is busy until then."""
         os.close(self._console)
         _guests.pop(self.name, None)
-        run("xl", "destroy", self.name, limit=60)
+        run("xl", "destroy", self.name, limit=180)
 
 
 def get(name, **options):
