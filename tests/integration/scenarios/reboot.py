@@ -10,7 +10,7 @@ LIMIT = 600
 
 def by_toolstack(this):
     """As an administrator does it."""
-    command("xl", "reboot", this.name)
+    command("xl", "reboot", this.name, limit=180)
 
 
 def from_within(this):
