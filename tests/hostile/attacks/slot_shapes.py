@@ -52,10 +52,15 @@ def size(slot):
     return slot if isinstance(slot, int) else slot["size"]
 
 
+def to_be_cut(extras):
+    """Whether a packet with these extras is to be cut into segments."""
+    return any(extra[0] == 1 for extra in extras)
+
+
 def content(peer, slots, extras, tcp=False):
     """A frame for these slots, which is a TCP packet when it is to be cut."""
     whole = sum(map(size, slots))
-    segments = any(extra[0] == 1 for extra in extras)
+    segments = to_be_cut(extras)
     if tcp or segments:
         macs, addresses = (peer.mac, HOST_MAC), ("10.8.0.2", "10.8.0.1")
         return frames.tcp(macs, addresses, (80, 81), os.urandom(whole - TCP_HEADERS), blank=segments)
@@ -72,7 +77,7 @@ def described(trace):
 def whole(t, name, peer, wire, trace, slots, extras, tcp=False):
     """A packet that is allowed arrives."""
     sent = content(peer, slots, extras, tcp)
-    segments = any(one[0] == 1 for one in extras)
+    segments = to_be_cut(extras)
     trace.clear()
     statuses = peer.send(0, sent, slots, extras, BLANK if segments else 0)
     t.equal(f"{name}: an answer for each slot", statuses, [OKAY] * len(slots))

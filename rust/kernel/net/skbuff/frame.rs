@@ -122,8 +122,8 @@ impl Frame<'_> {
     /// Declares the packet to be larger than one segment.
     ///
     /// Its checksum has to be partial: only [`Frame::setup_partial_checksum`] finds the header of TCP, which the
-    /// stack needs to count the bytes of the segments. The stack does not trust the claim, and checks it before it cuts the packet. `segments` is the
-    /// number of segments, or 0 if it is to be counted by the stack.
+    /// stack needs to count the bytes of the segments. The stack does not trust the claim, and checks it before
+    /// it cuts the packet. `segments` is the number of segments, or 0 if it is to be counted by the stack.
     ///
     /// # Errors
     ///
