@@ -83,10 +83,7 @@ use crate::{
         Settings, //
     },
     toeplitz::KEY_LEN,
-    wire::{
-        GsoKind,
-        Hash, //
-    },
+    wire::Hash,
     xenbus::Backend, //
 };
 
@@ -351,15 +348,6 @@ impl Interface {
             dev.update_features(&rtnl::lock());
         }
         true
-    }
-
-    /// Whether the guest has said that it receives packets of this kind which are still to be cut.
-    pub(crate) fn guest_takes(&self, kind: GsoKind) -> bool {
-        let offloads = self.offloads.lock();
-        match kind {
-            GsoKind::TcpV4 => offloads.gso_v4,
-            GsoKind::TcpV6 => offloads.gso_v6,
-        }
     }
 
     /// Whether something went wrong since the guest connected.

@@ -10,7 +10,8 @@
 
 use crate::{
     guest_rx::plan::Headroom,
-    guest_tx::credit::Limit, //
+    guest_tx::credit::Limit,
+    wire::GsoKind, //
 };
 
 const RX_COPY: &str = "request-rx-copy";
@@ -92,6 +93,14 @@ impl Offloads {
         checksum_v4: true,
         checksum_v6: false,
     };
+
+    /// Whether the guest receives packets of this kind which are still to be cut.
+    pub(crate) fn takes(self, kind: GsoKind) -> bool {
+        match kind {
+            GsoKind::TcpV4 => self.gso_v4,
+            GsoKind::TcpV6 => self.gso_v6,
+        }
+    }
 
     /// The largest MTU which the guest can receive, in bytes.
     pub(crate) fn max_mtu(self) -> u32 {

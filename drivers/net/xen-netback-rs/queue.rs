@@ -150,7 +150,7 @@ impl Queue {
             channels.rx_port(),
             shared.clone(),
             dev.device(),
-            agreement.rx_notify,
+            agreement,
         );
         let module = this_module::<LocalModule>();
         let run = move |thread: &kthread::Current| worker.run(thread);

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
-use crate::{guest_rx::plan::Headroom, guest_tx::credit::Limit, negotiate::*};
+use crate::{guest_rx::plan::Headroom, guest_tx::credit::Limit, negotiate::*, wire::GsoKind};
 
 /// A directory in xenstore.
 #[derive(Clone)]
@@ -139,8 +139,8 @@ fn each_flag_has_its_own_key() {
         let offloads = agreement.offloads;
         [
             offloads.sg,
-            offloads.gso_v4,
-            offloads.gso_v6,
+            offloads.takes(GsoKind::TcpV4),
+            offloads.takes(GsoKind::TcpV6),
             offloads.checksum_v4,
             offloads.checksum_v6,
             agreement.rx_notify,

@@ -35,7 +35,7 @@ KINDS = (("IPv4", "feature-gso-tcpv4", 1, ("10.8.0.2", "10.8.0.1")),
 
 
 def run(t):
-    """Fails when `plan` does not ask `guest_takes`."""
+    """Fails when `plan` does not ask what the guest takes."""
     driver.use(t.driver)
     for name, key, kind, addresses in KINDS:
         for takes in (1, 0):

@@ -12,10 +12,7 @@ use kernel::{
 
 use crate::{
     guest_rx::plan::Headroom,
-    wire::{
-        GsoKind,
-        Hash, //
-    }, //
+    wire::Hash, //
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +49,5 @@ impl Interface {
 
     pub(crate) fn headroom(&self) -> Headroom {
         Headroom::default()
-    }
-
-    pub(crate) fn guest_takes(&self, _: GsoKind) -> bool {
-        true
     }
 }

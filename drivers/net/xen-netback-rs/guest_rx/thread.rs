@@ -45,6 +45,10 @@ use super::{
 };
 use crate::{
     interface::Interface,
+    negotiate::{
+        Agreement,
+        Offloads, //
+    },
     params,
     shared::Shared,
     wire::{
@@ -67,6 +71,8 @@ pub(crate) struct Worker {
     port: Arc<Port>,
     shared: Arc<Shared>,
     netdev: ARef<netdevice::Device<Interface>>,
+    /// What the frontend has agreed to receive.
+    offloads: Offloads,
     /// The frontend tells about new requests.
     notifies: bool,
     /// The oldest packet, with the plan by which it will be sent.
@@ -82,14 +88,15 @@ impl Worker {
         port: Arc<Port>,
         shared: Arc<Shared>,
         netdev: ARef<netdevice::Device<Interface>>,
-        notifies: bool,
+        agreement: &Agreement,
     ) -> Self {
         Self {
             outgoing,
             port,
             shared,
             netdev,
-            notifies,
+            offloads: agreement.offloads,
+            notifies: agreement.rx_notify,
             head: None,
             taken: Taken::new(),
             reception: Reception::Flowing,
@@ -214,7 +221,7 @@ impl Worker {
                 };
                 // Not every packet was held against what the interface announces now: one may have waited
                 // in the host since another frontend was here, or was redirected by a program (XDP).
-                if !self.netdev.data().guest_takes(kind) {
+                if !self.offloads.takes(kind) {
                     return None;
                 }
                 Some(Gso {

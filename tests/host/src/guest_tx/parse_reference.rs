@@ -219,7 +219,7 @@ pub(crate) fn check(slots: &[TxSlot], fatal_slots: u32) -> Option<Parsed> {
         Content::Packet(packet) => {
             let sum: u32 = segments.iter().map(|segment| u32::from(segment.len)).sum();
             assert_eq!(sum, u32::from(packet.len));
-            assert!(segments.len() <= 19);
+            assert!(segments.len() <= super::parse::MAX_SEGMENTS);
             for segment in &segments {
                 assert!(segment.len > 0);
                 assert!(u32::from(segment.offset) + u32::from(segment.len) <= 4096);
