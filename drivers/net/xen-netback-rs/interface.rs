@@ -190,6 +190,8 @@ pub(crate) struct Interface {
     headroom: Atomic<u32>,
     /// It does so too often.
     restless: Atomic<bool>,
+    /// The host was told that the guest takes packets of more than one page.
+    announced: Atomic<bool>,
     /// What the guest may send.
     #[pin]
     pub(crate) rate: Rate,
@@ -244,6 +246,7 @@ impl Interface {
             steering: Published::new(),
             headroom: Atomic::new(0),
             restless: Atomic::new(false),
+            announced: Atomic::new(true),
             rate <- Rate::new(),
             filter <- Filter::new(),
         });
@@ -271,6 +274,7 @@ impl Interface {
         *this.offloads.lock() = agreement.offloads;
         this.headroom.store(headroom.bytes().into(), Relaxed);
         this.restless.store(false, Relaxed);
+        this.announced.store(this.fills_pages(), Relaxed);
         let max_mtu = agreement.offloads.max_mtu();
         if dev.mtu() > max_mtu {
             // Whoever objects gets packets that the guest refuses.
@@ -336,18 +340,29 @@ impl Interface {
     ///
     /// What depends on there being no headroom is announced to all of the host. So a `restless` guest, which
     /// changes too often, does without until it changes when it is not.
-    pub(crate) fn set_headroom(dev: &Device<Self>, headroom: Headroom, restless: bool) -> bool {
-        let this = dev.data();
-        if this.headroom() == headroom {
+    pub(crate) fn set_headroom(&self, headroom: Headroom, restless: bool) -> bool {
+        if self.headroom() == headroom {
             return false;
         }
-        this.headroom.store(headroom.bytes().into(), Relaxed);
-        let was_restless = this.restless.load(Relaxed);
-        this.restless.store(restless, Relaxed);
-        if !(restless && was_restless) {
-            dev.update_features(&rtnl::lock());
-        }
+        self.headroom.store(headroom.bytes().into(), Relaxed);
+        self.restless.store(restless, Relaxed);
         true
+    }
+
+    /// Announces what follows from the headroom. Sleeps.
+    pub(crate) fn settle(dev: &Device<Self>) {
+        let this = dev.data();
+        let whole_pages = this.fills_pages();
+        if this.announced.load(Relaxed) != whole_pages {
+            let rtnl = rtnl::lock();
+            this.announced.store(whole_pages, Relaxed);
+            dev.update_features(&rtnl);
+        }
+    }
+
+    /// Whether the guest takes packets of more than one page: with an XDP program it takes what fits into one.
+    fn fills_pages(&self) -> bool {
+        self.headroom() == Headroom::default() && !self.restless.load(Relaxed)
     }
 
     /// Whether something went wrong since the guest connected.
@@ -505,8 +520,7 @@ impl netdevice::Operations for Interface {
     fn fix_features(dev: &Device<Self>, features: Features) -> Features {
         let this = dev.data();
         let offloads = *this.offloads.lock();
-        // A guest with an XDP program takes what fits into one page.
-        let pages = this.headroom() == Headroom::default() && !this.restless.load(Relaxed);
+        let pages = this.announced.load(Relaxed);
         [
             (offloads.sg, Features::SG),
             (offloads.gso_v4 && pages, Features::TSO),

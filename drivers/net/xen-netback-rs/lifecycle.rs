@@ -33,7 +33,12 @@ pub(crate) trait Device {
     fn publish(&mut self, state: State);
 
     /// Takes up the details that the frontend may change while connected.
+    ///
+    /// Must not wait for what a frontend in this kernel may hold while it is in `Reconfiguring`.
     fn refresh(&mut self);
+
+    /// Tells the host what follows from these details. May wait for others in the host.
+    fn settle(&mut self);
 
     /// Answers a frontend that changes its details: publishes the state `Reconfigured`.
     fn reconfigure(&mut self);
@@ -193,6 +198,7 @@ impl Lifecycle {
                 // A frontend may have written the details only after it went to `Reconfiguring`.
                 if self.is_connected() {
                     device.refresh();
+                    device.settle();
                 }
                 self.go(State::Connected, device);
             }

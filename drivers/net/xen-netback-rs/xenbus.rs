@@ -438,10 +438,14 @@ impl lifecycle::Device for Actions<'_> {
         // What cannot be read stays as it is.
         if let Ok(headroom) = self.frontend.headroom() {
             let restless = !self.changes.allowed();
-            if Interface::set_headroom(self.netdev, headroom, restless) {
+            if self.netdev.data().set_headroom(headroom, restless) {
                 self.changes.count();
             }
         }
+    }
+
+    fn settle(&mut self) {
+        Interface::settle(self.netdev);
     }
 
     fn reconfigure(&mut self) {

@@ -6,7 +6,7 @@ use crate::lifecycle::*;
 
 use State::*;
 
-/// What a device was told, in words: `connect`, `disconnect`, `refresh`, `reconfigure`, `reject N`, or the
+/// What a device was told, in words: `connect`, `disconnect`, `refresh`, `settle`, `reconfigure`, `reject N`, or the
 /// number of a published state.
 struct Recorder {
     log: Vec<String>,
@@ -69,6 +69,10 @@ impl Device for Recorder {
     fn refresh(&mut self) {
         assert!(self.connected, "refreshed without a connection");
         self.note("refresh");
+    }
+
+    fn settle(&mut self) {
+        self.note("settle");
     }
 
     fn reconfigure(&mut self) {
@@ -185,7 +189,7 @@ fn follows_the_frontend() {
     assert_eq!(follow(InitWait, 3, true), keeps(""));
     assert_eq!(follow(Connected, 3, true), keeps(""));
     assert_eq!(follow(InitWait, 4, true), keeps("connect 4"));
-    assert_eq!(follow(Connected, 4, true), keeps("refresh"));
+    assert_eq!(follow(Connected, 4, true), keeps("refresh settle"));
     assert_eq!(follow(Connected, 5, true), keeps("disconnect 5"));
     assert_eq!(follow(Connected, 6, true), keeps("disconnect 5 6 online?"));
     assert_eq!(follow(Connected, 6, false), goes("disconnect 5 6 online?"));
@@ -208,11 +212,11 @@ fn reconfigured_lasts_until_the_frontend_goes_on() {
         lifecycle.hotplug_connected(&mut device);
         assert_eq!(device.take(), "refresh reconfigure");
         let _ = lifecycle.frontend_changed(4, &mut device);
-        assert_eq!(device.take(), "refresh 4");
+        assert_eq!(device.take(), "refresh settle 4");
     }
     // The frontend may be back before it was seen to be gone.
     let _ = lifecycle.frontend_changed(4, &mut device);
-    assert_eq!(device.take(), "refresh");
+    assert_eq!(device.take(), "refresh settle");
 
     // Other ways to go on.
     for (frontend, expected) in [
@@ -303,7 +307,7 @@ fn broken_connection_is_shown_until_the_frontend_closes() {
     lifecycle.hotplug_connected(&mut device);
     let _ = lifecycle.frontend_changed(4, &mut device);
     let _ = lifecycle.frontend_changed(7, &mut device);
-    assert_eq!(device.take(), "refresh");
+    assert_eq!(device.take(), "refresh settle");
     let _ = lifecycle.frontend_changed(5, &mut device);
     assert_eq!(device.take(), "disconnect 5");
     let _ = lifecycle.frontend_changed(6, &mut device);
