@@ -175,8 +175,10 @@ impl xenstore::Handler for Follow {
 #[expect(dead_code, reason = "they watch as long as they are kept")]
 struct Watches {
     hotplug: Watch<Follow>,
-    rate: Watch<Follow>,
-    multicast: Watch<Follow>,
+    /// A domain may have a bounded number of watches. Without these an interface works, and what they would tell
+    /// counts from the next connection on.
+    rate: Option<Watch<Follow>>,
+    multicast: Option<Watch<Follow>>,
 }
 
 impl Watches {
@@ -186,15 +188,23 @@ impl Watches {
             Watch::register(join(dir, node)?, Follow { backend, follow })
         };
         let frontend = &backend.frontend;
-        let own = frontend.xdev.nodename();
+        let xdev = &frontend.xdev;
+        let own = xdev.nodename();
+        let watch_if_possible = |dir: &CStr, node: &CStr, follow| {
+            watch(dir, node, follow)
+                .inspect_err(|error| {
+                    xdev.report_error(*error, fmt!("watching {}", node));
+                })
+                .ok()
+        };
         Ok(Self {
             hotplug: watch(own, c"hotplug-status", Backend::check_hotplug)?,
-            rate: watch(own, c"rate", Backend::follow_rate)?,
-            multicast: watch(
+            rate: watch_if_possible(own, c"rate", Backend::follow_rate),
+            multicast: watch_if_possible(
                 &frontend.path,
                 c"request-multicast-control",
                 Backend::follow_multicast,
-            )?,
+            ),
         })
     }
 }
@@ -207,8 +217,11 @@ impl xenbus::Driver for Netback {
         pin_init::pin_init_scope(move || {
             let backend = Backend::new(xdev)?;
             let watches = Watches::register(&backend)
-                // The interface refers to the backend, so neither goes by itself.
-                .inspect_err(|_| backend.close())?;
+                .inspect_err(|error| {
+                    xdev.report_fatal(*error, fmt!("watching hotplug-status"));
+                    // The interface refers to the backend, so neither goes by itself.
+                    backend.close();
+                })?;
             Ok(try_pin_init!(Data {
                 backend,
                 watches <- new_mutex!(Some(watches)),
