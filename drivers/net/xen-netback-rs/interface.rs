@@ -349,12 +349,14 @@ impl Interface {
         true
     }
 
-    /// Announces what follows from the headroom. Sleeps.
-    pub(crate) fn settle(dev: &Device<Self>) {
+    /// Announces what follows from the headroom, if `lock` succeeds. Sleeps.
+    pub(crate) fn settle(dev: &Device<Self>, lock: impl FnOnce() -> Option<rtnl::Guard>) {
         let this = dev.data();
         let whole_pages = this.fills_pages();
-        if this.announced.load(Relaxed) != whole_pages {
-            let rtnl = rtnl::lock();
+        if this.announced.load(Relaxed) == whole_pages {
+            return;
+        }
+        if let Some(rtnl) = lock() {
             this.announced.store(whole_pages, Relaxed);
             dev.update_features(&rtnl);
         }
@@ -469,6 +471,7 @@ impl netdevice::Operations for Interface {
         dev.data().each_connected(|queue| queue.down(rtnl));
     }
 
+    #[inline]
     fn start_xmit(dev: &Device<Self>, skb: SkBuff) -> TxOutcome {
         let this = dev.data();
         let Some(queue) = this.queue(skb.queue_mapping().into()) else {

@@ -32,12 +32,12 @@ pub(crate) trait Device {
     /// Shows `state` to the frontend and the toolstack.
     fn publish(&mut self, state: State);
 
-    /// Takes up the details that the frontend may change while connected.
+    /// Takes up the details that the frontend may change while connected, and tells the host what follows.
     ///
     /// Must not wait for what a frontend in this kernel may hold while it is in `Reconfiguring`.
     fn refresh(&mut self);
 
-    /// Tells the host what follows from these details. May wait for others in the host.
+    /// Tells the host what it could not be told at once. May wait for others in the host.
     fn settle(&mut self);
 
     /// Answers a frontend that changes its details: publishes the state `Reconfigured`.
@@ -105,7 +105,7 @@ fn step(from: State, goal: State) -> Option<Step> {
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     state: State,
-    /// Xenstore shows something else than `state`.
+    /// Xenstore shows something else than `state`. `Reconfigured` stands for `Connected`.
     stale: bool,
     /// Nothing is published until the hotplug script has put the interface in its place.
     hotplug_pending: bool,
@@ -209,14 +209,14 @@ impl Lifecycle {
                     return Fate::Unregister;
                 }
             }
-            7 if self.broken => {}
             7 => {
                 if self.is_connected() {
                     device.refresh();
                 }
                 device.reconfigure();
-                // Shown until the frontend goes on.
-                self.stale = true;
+                // Of a connection it stays shown: netfront waits for it to come back without looking at what was
+                // shown in between, and for `Connected` it would need a lock that it holds while it waits.
+                self.stale |= self.broken || !self.is_connected();
             }
             _ => {
                 device.reject(frontend);

@@ -13,6 +13,7 @@ use kernel::{
             self,
             netdev_warn_ratelimited, //
         },
+        rtnl,
         trace, //
     },
     new_mutex,
@@ -216,12 +217,11 @@ impl xenbus::Driver for Netback {
     fn probe<'a>(xdev: &'a xenbus::Device<device::Core<'_>>) -> impl PinInit<Data, Error> + 'a {
         pin_init::pin_init_scope(move || {
             let backend = Backend::new(xdev)?;
-            let watches = Watches::register(&backend)
-                .inspect_err(|error| {
-                    xdev.report_fatal(*error, fmt!("watching hotplug-status"));
-                    // The interface refers to the backend, so neither goes by itself.
-                    backend.close();
-                })?;
+            let watches = Watches::register(&backend).inspect_err(|error| {
+                xdev.report_fatal(*error, fmt!("watching hotplug-status"));
+                // The interface refers to the backend, so neither goes by itself.
+                backend.close();
+            })?;
             Ok(try_pin_init!(Data {
                 backend,
                 watches <- new_mutex!(Some(watches)),
@@ -454,11 +454,12 @@ impl lifecycle::Device for Actions<'_> {
             if self.netdev.data().set_headroom(headroom, restless) {
                 self.changes.count();
             }
+            Interface::settle(self.netdev, rtnl::try_lock);
         }
     }
 
     fn settle(&mut self) {
-        Interface::settle(self.netdev);
+        Interface::settle(self.netdev, || Some(rtnl::lock()));
     }
 
     fn reconfigure(&mut self) {

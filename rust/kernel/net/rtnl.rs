@@ -37,6 +37,17 @@ pub fn lock() -> Guard {
     Guard(NotThreadSafe)
 }
 
+/// Takes the routing netlink lock, unless somebody holds it.
+pub fn try_lock() -> Option<Guard> {
+    // SAFETY: The function has no requirement, and what it returns in is the same thread.
+    if unsafe { bindings::rtnl_trylock() } == 0 {
+        return None;
+    }
+
+    // INVARIANT: The lock was taken just now.
+    Some(Guard(NotThreadSafe))
+}
+
 impl Guard {
     /// The proof for a function which is called while the lock is held, and does not release it.
     ///

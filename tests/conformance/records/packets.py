@@ -182,12 +182,13 @@ def to_guest(r, what, keys=(), headroom=0, hashing=False):
         peer.connect()
         if headroom:
             peer.headroom(headroom)
-            peer.settle()
         if hashing:
             for request in ((7, 1), (2, 15)):
                 peer.control(*request)
             peer.control(3, 0, 40, 0, page=bytes(range(40)))
         peer.post()
+        if headroom:
+            peer.settle(wire)
         macs, addresses = (HOST_MAC, peer.mac), (HOST, GUEST)
         macs6 = (HOST6, GUEST6)
         frames_ = {

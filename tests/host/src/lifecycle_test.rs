@@ -205,18 +205,22 @@ fn follows_the_frontend() {
 }
 
 #[test]
-fn reconfigured_lasts_until_the_frontend_goes_on() {
+fn reconfigured_stays_shown_for_connected() {
     let (mut lifecycle, mut device) = device_in(Connected);
     for _ in 0..2 {
         let _ = lifecycle.frontend_changed(7, &mut device);
         lifecycle.hotplug_connected(&mut device);
         assert_eq!(device.take(), "refresh reconfigure");
         let _ = lifecycle.frontend_changed(4, &mut device);
-        assert_eq!(device.take(), "refresh settle 4");
+        assert_eq!(device.take(), "refresh settle");
     }
-    // The frontend may be back before it was seen to be gone.
-    let _ = lifecycle.frontend_changed(4, &mut device);
-    assert_eq!(device.take(), "refresh settle");
+
+    // Where it stands for nothing else, the state is shown again.
+    let (mut lifecycle, mut device) = device_in(InitWait);
+    let _ = lifecycle.frontend_changed(7, &mut device);
+    assert_eq!(device.take(), "reconfigure");
+    let _ = lifecycle.frontend_changed(1, &mut device);
+    assert_eq!(device.take(), "2");
 
     // Other ways to go on.
     for (frontend, expected) in [
@@ -306,8 +310,12 @@ fn broken_connection_is_shown_until_the_frontend_closes() {
     assert_eq!(device.take(), "connect 5");
     lifecycle.hotplug_connected(&mut device);
     let _ = lifecycle.frontend_changed(4, &mut device);
-    let _ = lifecycle.frontend_changed(7, &mut device);
     assert_eq!(device.take(), "refresh settle");
+    // A frontend may wait for the answer, and is told again afterwards.
+    let _ = lifecycle.frontend_changed(7, &mut device);
+    assert_eq!(device.take(), "refresh reconfigure");
+    let _ = lifecycle.frontend_changed(4, &mut device);
+    assert_eq!(device.take(), "refresh settle 5");
     let _ = lifecycle.frontend_changed(5, &mut device);
     assert_eq!(device.take(), "disconnect 5");
     let _ = lifecycle.frontend_changed(6, &mut device);

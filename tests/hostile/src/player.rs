@@ -512,11 +512,9 @@ impl<'a> Player<'a> {
         self.frontend.expect_headrooms(self.headrooms.clone());
         self.put("xdp-headroom", Some(&size.to_string()))?;
         self.nodes.insert("xdp-headroom".to_owned(), None);
-        for (state, answer) in [("7", "8"), ("4", "4")] {
-            self.put("state", Some(state))?;
-            self.wait(&[answer, "5"], SHORTLY)?;
-        }
-        Ok(())
+        self.put("state", Some("7"))?;
+        self.wait(&["8", "5"], SHORTLY)?;
+        self.put("state", Some("4"))
     }
 }
 

@@ -323,17 +323,30 @@ class Peer(Frontend):
         (statuses,) = self.send_many(queue, [packet])
         return None if statuses is None else statuses[0]
 
-    def headroom(self, size):
-        """Asks for `size` bytes before the data of each packet, as a frontend with an XDP program does."""
-        self.call("expect", headrooms=[self._headroom, size])
+    def wish(self, size, granted=None):
+        """Writes that it wants `size` bytes before the data of each packet, of which it expects those to be granted."""
+        granted = size if granted is None else granted
+        self.call("expect", headrooms=[self._headroom, granted])
         self.write("xdp-headroom", size)
+        self._headroom = granted
+
+    def headroom(self, size, granted=None):
+        """The same, and asks the backend to look, as a frontend with an XDP program does."""
+        self.wish(size, granted)
         self.set_state(7)
         self.wait(8)
         self.set_state(4)
-        self._headroom = size
 
-    def settle(self):
-        """From now on no packet may come with a headroom from before the last change."""
+    def settle(self, wire):
+        """Waits until frames from the wire come with the headroom that was asked for last; from then on none may come
+        with another. The backend goes on showing that it has answered the first such wish."""
+        frame = bytes.fromhex(self.mac.replace(":", "")) + bytes.fromhex("02000000000288b5") + bytes(46)
+
+        def taken_up():
+            wire.send(frame)
+            return [packet.headroom for packet in self.receive(0)][-1:] == [self._headroom]
+
+        wait_for(f"{self.name} leaves {self._headroom} bytes before the data", 5, taken_up)
         self.call("expect", headrooms=[self._headroom])
 
     # What no frontend does.
