@@ -24,7 +24,11 @@ use kernel::{
         wait::WaitQueue,
         SpinLockIrq, //
     },
-    time::Deadline, //
+    time::{
+        msecs_to_jiffies,
+        Deadline,
+        Jiffies, //
+    }, //
 };
 
 use crate::{
@@ -51,6 +55,8 @@ pub(crate) struct Shared {
     #[pin]
     pub(crate) wait: WaitQueue,
     pub(crate) stats: Stats,
+    /// How long a packet waits for the guest. The parameter does not change once the module is loaded.
+    drain_timeout: Jiffies,
     /// How far the ring from the guest was served. Written by NAPI.
     pub(crate) tx_position: Position,
     /// How far the ring to the guest was served. Written by the thread.
@@ -66,6 +72,7 @@ impl Shared {
             backlog <- new_spinlock_irq!(Backlog::new()),
             wait <- WaitQueue::new(),
             stats: Stats::new(),
+            drain_timeout: msecs_to_jiffies(params::RX_DRAIN_TIMEOUT_MSECS.get()),
             tx_position: Position::new(),
             rx_position: Position::new(),
             expects_event: Atomic::new(false),
@@ -77,7 +84,7 @@ impl Shared {
         // Calls into sockets, so it comes before the lock; a packet that goes back to the host is
         // stamped again.
         dev.tx_timestamp(&mut skb);
-        let deadline = Deadline::after(params::RX_DRAIN_TIMEOUT_MSECS.get());
+        let deadline = Deadline::after_jiffies(self.drain_timeout);
         let mut backlog = self.backlog.lock();
         let offered = backlog.offer(skb, deadline);
         match &offered {
@@ -93,9 +100,8 @@ impl Shared {
         drop(backlog);
 
         match offered {
-            Offered::Queued { first, .. } => {
-                // With others before it, the thread is on its way, or waits for slots for one of them.
-                if first {
+            Offered::Queued { wake, .. } => {
+                if wake {
                     self.wait.wake();
                 }
                 TxOutcome::Ok

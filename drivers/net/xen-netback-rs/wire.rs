@@ -236,8 +236,8 @@ pub(crate) struct RxResponse {
     /// Where the piece starts in the granted page.
     pub(crate) offset: u16,
     pub(crate) flags: RxFlags,
-    /// Bytes of the piece, or [`None`] when it could not be written.
-    pub(crate) len: Option<u16>,
+    /// Bytes of the piece, at most a page.
+    pub(crate) len: u16,
 }
 
 impl RxResponse {
@@ -245,13 +245,17 @@ impl RxResponse {
         let [i0, i1] = self.id.to_ne_bytes();
         let [o0, o1] = self.offset.to_ne_bytes();
         let [f0, f1] = self.flags.0.to_ne_bytes();
-        let [s0, s1] = match self.len {
-            // At most a page, so the sign stays clear.
-            Some(len) => len.to_ne_bytes(),
-            None => (-1i16).to_ne_bytes(),
-        };
+        // The sign stays clear.
+        let [s0, s1] = self.len.to_ne_bytes();
         [i0, i1, o0, o1, f0, f1, s0, s1]
     }
+}
+
+/// What an encoded [`RxResponse`] becomes when its piece could not be written.
+pub(crate) fn rx_failed(response: RxSlot) -> RxSlot {
+    let [i0, i1, o0, o1, f0, f1, ..] = response;
+    let [s0, s1] = (-1i16).to_ne_bytes();
+    [i0, i1, o0, o1, f0, f1, s0, s1]
 }
 
 /// What a packet to the guest may carry beside its data.

@@ -132,6 +132,8 @@ impl Pending {
 /// The end of an event channel that anybody may hold: notifies the peer and acknowledges events.
 ///
 /// A port outlives its [`Channel`] harmlessly: notifications and acknowledgements then do nothing.
+// Written by the interrupt, by NAPI and by the thread: strangers shall not share the cache line.
+#[repr(align(64))]
 pub struct Port {
     /// Interrupt number, 0 while unbound.
     irq: Atomic<u32>,

@@ -55,7 +55,7 @@ impl RingPage {
     /// # Errors
     ///
     /// `ENXIO` when the hypervisor refuses the grant; xenbus has then reported it in the log and in
-    /// xenstore, and the device's state there is Closing.
+    /// xenstore, and the device's state there is Closing. Others for want of memory or of addresses.
     pub fn map(xdev: &xenbus::Device, gref: Ref) -> Result<Self> {
         let mut gref = gref.0;
         let mut address = core::ptr::null_mut();
@@ -68,9 +68,8 @@ impl RingPage {
                 xdev: xdev.into(),
                 address,
             }),
-            _ if status == -(bindings::ENOMEM as c_int) => Err(ENOMEM),
-            // Grant table statuses share the numbers of unrelated errors.
-            _ => Err(ENXIO),
+            _ if status == -(bindings::ENOENT as c_int) => Err(ENXIO),
+            _ => Err(Error::from_errno(status)),
         }
     }
 }
@@ -302,46 +301,52 @@ impl<B: Buffer, M> CopyBatch<B, M> {
         if self.packets.is_full() {
             return Err((buffer, meta));
         }
-        let owner = self.packets.len();
         let packet_len = buffer.size();
         // The memory behind the pieces stays where it is when the handle moves into `packets`.
         let mut memory = InPages::new(buffer.memory());
         let mut copied: usize = 0;
-        let mut complete = true;
-        // Of the operations that had to be issued before the packet was complete.
+        // Of the operations that had to be issued before the packet was complete; or the segments are longer.
         let mut failed = false;
 
-        for segment in segments {
+        // Not `for`: driven from inside, an iterator that is made of several becomes plain loops.
+        segments.into_iter().for_each(|segment| {
             let mut offset = segment.offset;
             let mut left = segment.len;
             while left > 0 {
                 let Some((address, len)) = memory.next(left) else {
-                    complete = false;
-                    break;
+                    failed = true;
+                    return;
                 };
-                if self.ops.is_full() {
-                    failed |= self.issue(owner);
-                }
-                let op = self.operation(segment.gref, offset, address, len);
-                // Neither fails: there is room for at least one operation.
-                let _ = self.ops.push(op);
-                let _ = self.owners.push(owner as u16);
+                failed |= self.add_operation(segment.gref, offset, address, len);
                 copied = copied.wrapping_add(len.into());
                 offset = offset.wrapping_add(len);
                 // `len` is at most `left`.
                 left = left.wrapping_sub(len);
             }
-        }
-        complete &= copied == packet_len;
-        self.bytes = self.bytes.wrapping_add(copied);
+        });
         drop(memory);
+        self.bytes = self.bytes.wrapping_add(copied);
         // Does not fail: there was room.
         let _ = self.packets.push(Copied {
             buffer,
             meta,
-            failed: failed || !complete,
+            failed: failed || copied != packet_len,
         });
         Ok(())
+    }
+
+    /// Adds an operation of the packet that is being pushed. Returns whether an earlier one of it, which had to be
+    /// issued to make room, has failed.
+    // Most packets need one, and a loop into which this is inlined prepares for many.
+    #[inline(never)]
+    fn add_operation(&mut self, gref: Ref, offset: u16, address: NonNull<u8>, len: u16) -> bool {
+        let owner = self.packets.len();
+        let failed = self.ops.is_full() && self.issue(owner);
+        let op = self.operation(gref, offset, address, len);
+        // Neither fails: there is room for at least one operation.
+        let _ = self.ops.push(op);
+        let _ = self.owners.push(owner as u16);
+        failed
     }
 
     fn operation(
@@ -385,6 +390,7 @@ impl<B: Buffer, M> CopyBatch<B, M> {
 
     /// Performs the operations collected so far and marks the packets of those that failed. Returns
     /// whether one failed of the packet numbered `current`, which is not in the list yet.
+    #[inline(never)]
     fn issue(&mut self, current: usize) -> bool {
         if self.ops.is_empty() {
             return false;
@@ -488,32 +494,42 @@ fn local_pointer(
 }
 
 /// Cuts memory into stretches that do not leave a page.
+///
+/// # Invariants
+///
+/// `left` bytes from `address` on are of the part that was taken last of `memory`.
 struct InPages<I> {
     memory: I,
-    rest: Option<(NonNull<u8>, usize)>,
+    address: NonNull<u8>,
+    left: usize,
 }
 
 impl<I: Iterator<Item = (NonNull<u8>, usize)>> InPages<I> {
     fn new(memory: I) -> Self {
-        Self { memory, rest: None }
+        // INVARIANT: Nothing is left of none.
+        Self {
+            memory,
+            address: NonNull::dangling(),
+            left: 0,
+        }
     }
 
     /// The next stretch, of at most `max` bytes.
     #[inline]
     fn next(&mut self, max: u16) -> Option<(NonNull<u8>, u16)> {
-        let (address, len) = match self.rest.take() {
-            Some(rest) => rest,
-            None => self.memory.next()?,
-        };
-        let room = PAGE_SIZE.wrapping_sub(address.addr().get() % PAGE_SIZE);
-        // At most `max`.
-        let stretch = usize::from(max).min(room).min(len) as u16;
-        let rest = len.wrapping_sub(stretch.into());
-        if rest > 0 {
-            // SAFETY: `stretch` is less than `len`, so this stays within the memory.
-            let address = unsafe { address.add(stretch.into()) };
-            self.rest = Some((address, rest));
+        if self.left == 0 {
+            // INVARIANT: The whole of the next part.
+            (self.address, self.left) = self.memory.next()?;
         }
-        Some((address, stretch))
+        let address = self.address;
+        let room = PAGE_SIZE.wrapping_sub(address.addr().get() % PAGE_SIZE);
+        let stretch = usize::from(max).min(room).min(self.left);
+        // INVARIANT: What follows the stretch.
+        //
+        // SAFETY: `stretch` is at most `left`, so this stays within the part, or at its end.
+        self.address = unsafe { address.add(stretch) };
+        self.left = self.left.wrapping_sub(stretch);
+        // CAST: At most `max`.
+        Some((address, stretch as u16))
     }
 }

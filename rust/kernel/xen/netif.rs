@@ -26,9 +26,20 @@ impl ring::Protocol for Tx {
 
 /// A slot of the Tx ring as the guest wrote it: `struct xen_netif_tx_request`, or
 /// `struct xen_netif_extra_info`.
-#[repr(C, align(4))]
+///
+/// In words, which are read from the ring one by one, as bytes would be.
+#[repr(transparent)]
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct TxEntry(pub [u8; 12]);
+pub struct TxEntry([u32; 3]);
+
+impl TxEntry {
+    /// The bytes of the slot.
+    #[inline]
+    pub fn bytes(self) -> [u8; 12] {
+        let [[a0, a1, a2, a3], [b0, b1, b2, b3], [c0, c1, c2, c3]] = self.0.map(u32::to_ne_bytes);
+        [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3]
+    }
+}
 
 /// The answer to a slot of the Tx ring: `struct xen_netif_tx_response`.
 #[repr(C, align(4))]

@@ -54,40 +54,24 @@ fn rx_request_fields() {
 
 #[test]
 fn rx_response_fields() {
-    let response = |checksum, more, extra, len| {
+    let response = |checksum, more, extra| {
         RxResponse {
             id: 0x0201,
             offset: 0x0403,
             flags: RxFlags::new(checksum, more, extra),
-            len,
+            len: 0x0605,
         }
         .encode()
     };
-    let expected = |flags, s0, s1| le([1, 2, 3, 4, flags, 0, s0, s1]);
-    let len = Some(0x0605);
+    let expected = |flags| le([1, 2, 3, 4, flags, 0, 5, 6]);
+    assert_eq!(response(Checksum::Unverified, false, false), expected(0));
+    assert_eq!(response(Checksum::Valid, false, false), expected(1));
+    assert_eq!(response(Checksum::Blank, false, false), expected(3));
+    assert_eq!(response(Checksum::Unverified, true, false), expected(4));
+    assert_eq!(response(Checksum::Unverified, false, true), expected(8));
     assert_eq!(
-        response(Checksum::Unverified, false, false, len),
-        expected(0, 5, 6)
-    );
-    assert_eq!(
-        response(Checksum::Valid, false, false, len),
-        expected(1, 5, 6)
-    );
-    assert_eq!(
-        response(Checksum::Blank, false, false, len),
-        expected(3, 5, 6)
-    );
-    assert_eq!(
-        response(Checksum::Unverified, true, false, len),
-        expected(4, 5, 6)
-    );
-    assert_eq!(
-        response(Checksum::Unverified, false, true, len),
-        expected(8, 5, 6)
-    );
-    assert_eq!(
-        response(Checksum::Blank, true, true, None),
-        expected(15, 0xff, 0xff)
+        rx_failed(response(Checksum::Blank, true, true)),
+        le([1, 2, 3, 4, 15, 0, 0xff, 0xff])
     );
 }
 

@@ -62,6 +62,10 @@ impl Taken {
         Self(Queue::new())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The oldest.
     pub(crate) fn next(&mut self) -> Option<Waiting> {
         let skb = self.0.pop_front()?;
@@ -79,8 +83,8 @@ impl Taken {
 /// What became of a packet that was offered.
 #[must_use]
 pub(crate) enum Offered {
-    /// It waits; as the `first`, nobody may know of it. `stop` says to stop the host.
-    Queued { first: bool, stop: bool },
+    /// It waits. `wake` says to wake the thread, `stop` to stop the host.
+    Queued { wake: bool, stop: bool },
     /// There is no room: the packet goes back to the host, which has to be stopped.
     Full(SkBuff),
     /// The gate is not open: the packet is lost.
@@ -97,6 +101,8 @@ pub(crate) struct Backlog {
     account: ByteLimit,
     count: usize,
     gate: Gate,
+    /// The thread sleeps until there is a packet.
+    asleep: bool,
 }
 
 impl Backlog {
@@ -106,6 +112,7 @@ impl Backlog {
             account: ByteLimit::new(byte_queue::LIMIT),
             count: 0,
             gate: Gate::Closed,
+            asleep: false,
         }
     }
 
@@ -120,10 +127,12 @@ impl Backlog {
             Admission::Refuse => return Offered::Full(skb),
         };
         self.count = self.count.wrapping_add(1);
-        let first = self.packets.is_empty();
         skb.set_cb(deadline);
         self.packets.push_back(skb);
-        Offered::Queued { first, stop }
+        Offered::Queued {
+            wake: core::mem::take(&mut self.asleep),
+            stop,
+        }
     }
 
     /// Takes all packets.
@@ -138,8 +147,10 @@ impl Backlog {
         self.account.release(charge.bytes)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.packets.is_empty()
+    /// Whether there are packets. If not, the thread is woken by the next one.
+    pub(crate) fn listen(&mut self) -> bool {
+        self.asleep = self.packets.is_empty();
+        !self.asleep
     }
 
     /// Lets the host in: a guest is connected.

@@ -63,7 +63,10 @@ impl ByteLimit {
             }
         };
         self.queued = after;
-        self.peak = self.peak.max(after);
+        // Not written without need: the line is shared by senders and the thread.
+        if after > self.peak {
+            self.peak = after;
+        }
         if after.saturating_add(RESERVE) > self.limit {
             self.stopped = true;
             Admission::AcceptAndStop

@@ -26,12 +26,12 @@ use super::{
     backlog::Charge,
     plan::{
         self,
-        DataSlot,
         Plan,
         Step, //
     }, //
 };
 use crate::wire::{
+    self,
     RxRequest,
     RxSlot, //
 };
@@ -44,15 +44,11 @@ const OPS: u16 = 102;
 const BYTES: usize = 112 << 10;
 
 /// What becomes of a request that was taken.
-enum Response {
-    /// Data of the packet with this number in the batch.
-    Data {
-        id: u16,
-        slot: DataSlot,
-        packet: u16,
-    },
-    /// An entry that takes the place of a response.
-    Extra(RxSlot),
+struct Response {
+    /// What is put into the ring, if the copy succeeds.
+    entry: RxSlot,
+    /// The number in the batch of the packet whose data it is about; extras have none.
+    packet: Option<u16>,
 }
 
 /// The ring to the guest, and the packets on their way into it.
@@ -111,23 +107,28 @@ impl Outgoing {
             batch,
             responses,
         } = self;
-        let segments = plan.steps().filter_map(|step| {
-            let request = RxRequest::decode(&ring.take().0);
-            let (segment, response) = match step {
-                Step::Data(slot) => {
-                    let segment = Segment {
-                        gref: Ref(request.gref),
-                        offset: slot.offset,
-                        len: slot.len,
-                    };
-                    let id = request.id;
-                    (Some(segment), Response::Data { id, slot, packet })
-                }
-                Step::Extra(entry) => (None, Response::Extra(entry)),
-            };
-            // There is room for as many as the ring has requests.
-            let _ = responses.push(response);
-            segment
+        // There is room for as many responses as the ring has requests.
+        let segments = plan.steps().filter_map(|step| match step {
+            Step::Data(slot) => {
+                let request = RxRequest::decode(&ring.take().0);
+                let _ = responses.push(Response {
+                    entry: slot.response(request.id),
+                    packet: Some(packet),
+                });
+                Some(Segment {
+                    gref: Ref(request.gref),
+                    offset: slot.offset,
+                    len: slot.len,
+                })
+            }
+            Step::Extra(entry) => {
+                ring.consume(1);
+                let _ = responses.push(Response {
+                    entry,
+                    packet: None,
+                });
+                None
+            }
         });
         // The batch is not full.
         let _ = batch.push(skb, charge, segments);
@@ -136,13 +137,10 @@ impl Outgoing {
     /// Copies and answers everything; returns the packets, and whether the guest wants to be notified.
     pub(crate) fn flush(&mut self) -> (impl Iterator<Item = Copied<SkBuff, Charge>> + '_, bool) {
         self.batch.copy();
-        for response in self.responses.drain() {
-            let entry = match response {
-                Response::Data { id, slot, packet } => {
-                    slot.response(id, !self.batch.has_failed(packet.into()))
-                }
-                Response::Extra(entry) => entry,
-            };
+        for Response { mut entry, packet } in self.responses.drain() {
+            if packet.is_some_and(|packet| self.batch.has_failed(packet.into())) {
+                entry = wire::rx_failed(entry);
+            }
             self.ring.respond(netif::RxEntry(entry));
         }
         let notify = self.ring.publish();

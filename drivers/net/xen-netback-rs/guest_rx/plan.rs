@@ -108,29 +108,20 @@ impl Plan {
         self.data_slots.saturating_add(self.extras)
     }
 
-    /// The headroom which the plan gives to the guest.
-    pub(crate) fn headroom(&self) -> Headroom {
-        self.headroom
-    }
-
     /// What becomes of each request, in ring order: the first data slot, the extras, the other
     /// data slots.
     pub(crate) fn steps(&self) -> impl Iterator<Item = Step> + '_ {
-        (0..self.slots()).filter_map(|place| self.step(place))
-    }
-
-    #[inline]
-    fn step(&self, place: u32) -> Option<Step> {
-        match place.checked_sub(self.extras) {
-            Some(slot @ 1..) => Some(Step::Data(self.data_slot(slot))),
-            _ if place == 0 => Some(Step::Data(self.data_slot(0))),
-            // Most packets have none, and pay for nothing more than to see that.
-            _ => {
-                let before = place.wrapping_sub(1) as usize;
-                let extra = extras(&self.packet, self.headroom).nth(before)?;
-                Some(Step::Extra(extra.encode(place < self.extras)))
-            }
-        }
+        let data = |slot| Step::Data(self.data_slot(slot));
+        let mut place: u32 = 0;
+        let extras = extras(&self.packet, self.headroom).map(move |extra| {
+            place = place.wrapping_add(1);
+            Step::Extra(extra.encode(place < self.extras))
+        });
+        // Most packets have one slot, which is no loop so.
+        (0..1)
+            .map(data)
+            .chain(extras)
+            .chain((1..self.data_slots).map(data))
     }
 
     fn data_slot(&self, slot: u32) -> DataSlot {
@@ -180,13 +171,13 @@ pub(crate) struct DataSlot {
 }
 
 impl DataSlot {
-    /// The response to the request `id`; `copied` says whether the guest has got the whole packet.
-    pub(crate) fn response(&self, id: u16, copied: bool) -> RxSlot {
+    /// The response to the request `id`, when the guest has got the whole packet.
+    pub(crate) fn response(&self, id: u16) -> RxSlot {
         RxResponse {
             id,
             offset: self.offset,
             flags: self.flags,
-            len: copied.then_some(self.len),
+            len: self.len,
         }
         .encode()
     }

@@ -75,8 +75,8 @@ pub(crate) struct Worker {
     offloads: Offloads,
     /// The frontend tells about new requests.
     notifies: bool,
-    /// The oldest packet, with the plan by which it will be sent.
-    head: Option<(Waiting, Plan)>,
+    /// The oldest packet, and the slots that it needs.
+    head: Option<(Waiting, u32)>,
     /// What follows, taken off the backlog all at once so that it is not locked for each of them.
     taken: Taken,
     reception: Reception,
@@ -157,7 +157,7 @@ impl Worker {
                 return;
             };
             let Some(left) = slots.checked_sub(plan.slots()) else {
-                self.head = Some((waiting, plan));
+                self.head = Some((waiting, plan.slots()));
                 self.miss(plan.slots());
                 return;
             };
@@ -170,39 +170,39 @@ impl Worker {
     /// Takes the oldest packet that is not too old and can be sent at all.
     fn next(&mut self) -> Option<(Waiting, Plan)> {
         loop {
-            let (waiting, plan) = match self.head.take() {
-                // The guest may have asked for another headroom meanwhile.
-                Some((waiting, plan)) => {
-                    let headroom = self.netdev.data().headroom();
-                    (
-                        waiting,
-                        Some(plan).filter(|plan| plan.headroom() == headroom),
-                    )
-                }
-                None => (self.take()?, None),
+            // What did not fit is planned anew: the guest may have asked for another headroom meanwhile.
+            let waiting = match self.head.take() {
+                Some((waiting, _)) => waiting,
+                None => self.take()?,
             };
             if waiting.deadline.passed() {
-                self.shared.stats.rx_expired.add(1);
-                trace::expire(&self.netdev, self.shared.index, waiting.skb.len());
-                self.drop_waiting(waiting, DropReason::FullRing);
-                continue;
-            }
-            match plan.map_or_else(|| self.plan(&waiting), Some) {
-                Some(plan) => return Some((waiting, plan)),
-                None => {
-                    self.shared.stats.rx_unsendable.add(1);
-                    self.drop_waiting(waiting, DropReason::TooBig);
-                }
+                self.expire(waiting);
+            } else if let Some(plan) = self.plan(&waiting) {
+                return Some((waiting, plan));
+            } else {
+                self.refuse(waiting);
             }
         }
     }
 
+    #[cold]
+    fn expire(&self, waiting: Waiting) {
+        self.shared.stats.rx_expired.add(1);
+        trace::expire(&self.netdev, self.shared.index, waiting.skb.len());
+        self.drop_waiting(waiting, DropReason::FullRing);
+    }
+
+    #[cold]
+    fn refuse(&self, waiting: Waiting) {
+        self.shared.stats.rx_unsendable.add(1);
+        self.drop_waiting(waiting, DropReason::TooBig);
+    }
+
     /// Takes the packet behind the head.
     fn take(&mut self) -> Option<Waiting> {
-        if let Some(waiting) = self.taken.next() {
-            return Some(waiting);
+        if self.taken.is_empty() {
+            self.taken = self.shared.backlog.lock().take();
         }
-        self.taken = self.shared.backlog.lock().take();
         self.taken.next()
     }
 
@@ -319,7 +319,7 @@ impl Worker {
             ..
         } = self;
         let slots = match head {
-            Some((_, plan)) => Some(plan.slots()),
+            Some((_, slots)) => Some(*slots),
             None => reception.stalled_for(),
         };
         shared.expect_event(slots.is_some());
@@ -327,10 +327,8 @@ impl Worker {
             if thread.should_stop() || netdev.data().is_faulty() {
                 return true;
             }
-            if head.is_none() && reception.stalled_for().is_none() {
-                if !shared.backlog.lock().is_empty() {
-                    return true;
-                }
+            if slots.is_none() && shared.backlog.lock().listen() {
+                return true;
             }
             // An error is found again, and dealt with, by whoever looks next.
             let posted = slots.is_some_and(|slots| outgoing.ring.request_event(slots) != Ok(false));

@@ -147,7 +147,7 @@ impl Incoming {
         let ready = self.ring.unconsumed()?;
         for ahead in self.inbox.len() as u32..ready {
             // Has room for the whole ring.
-            let _ = self.inbox.push(self.ring.peek(ahead).0);
+            let _ = self.inbox.push(self.ring.peek(ahead).bytes());
         }
         let outcome = self.take_chains(cx, limit);
         let chains = self.chains.len();
@@ -175,24 +175,22 @@ impl Incoming {
             && !self.batch.is_full()
         {
             let slots = self.inbox.get(start..).unwrap_or_default();
-            let parsed = parse::parse(slots, self.fatal_slots)?;
-            if let Content::Packet(packet) = &parsed.content {
+            let mut chain = Chain {
+                start,
+                parsed: parse::parse(slots, self.fatal_slots)?,
+                status: TxStatus::Error,
+            };
+            if let Content::Packet(packet) = &chain.parsed.content {
                 if let Err(wait) = self.netdev.data().rate.take(packet.len) {
                     return Ok(Some(wait));
                 }
             }
-            let status = match self.prepare(cx, start, &parsed) {
-                true => TxStatus::Okay,
-                false => TxStatus::Error,
-            };
-            let chain = Chain {
-                start,
-                parsed,
-                status,
-            };
+            if self.prepare(cx, start, &chain.parsed) {
+                chain.status = TxStatus::Okay;
+            }
+            start = start.saturating_add(chain.parsed.slots());
             // Is not full: the loop has asked.
             let _ = self.chains.push(chain);
-            start = start.saturating_add(parsed.slots());
         }
         Ok(None)
     }

@@ -96,7 +96,7 @@ mod cases {
     }
 
     fn number(entry: TxEntry) -> u32 {
-        let [a, b, c, d, ..] = entry.0;
+        let [a, b, c, d, ..] = entry.bytes();
         u32::from_ne_bytes([a, b, c, d])
     }
 

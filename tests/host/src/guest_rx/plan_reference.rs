@@ -26,7 +26,7 @@ pub(crate) fn execute(plan: &Plan, mut bytes: impl Iterator<Item = u8>) -> Vec<S
                     for place in &mut page[start..start + usize::from(slot.len)] {
                         *place = Some(bytes.next().expect("no more than the packet is copied"));
                     }
-                    slot.response(id as u16, true)
+                    slot.response(id as u16)
                 }
                 Step::Extra(entry) => entry,
             };

@@ -98,13 +98,12 @@ proptest! {
 fn longest_frame_of_one_slot() {
     for (len, data_slots) in [(60, 1), (3840, 1), (3841, 2)] {
         let plan = Plan::new(plain(len), Headroom::new(256)).expect("fits");
-        assert_eq!(plan.headroom(), Headroom::new(256));
         // The XDP extra takes a slot too.
         assert_eq!(plan.slots(), data_slots + 1);
         let Some(Step::Data(first)) = plan.steps().next() else {
             panic!("data comes first");
         };
-        let response = first.response(0, true);
+        let response = first.response(0);
         assert_eq!(u16_at(&response, 2), 256);
         assert_eq!(u32::from(u16_at(&response, 6)), len.min(3840));
     }
@@ -153,18 +152,4 @@ fn largest_packet_takes_max_slots() {
     let plan = Plan::new(largest, Headroom::new(u32::MAX)).expect("fits");
     assert_eq!(plan.slots(), MAX_SLOTS);
     assert_eq!(MAX_SLOTS, 21);
-}
-
-/// A failed copy is told in place of the length; the frontend still finds the end of the packet.
-#[test]
-fn failed_copy() {
-    let plan = Plan::new(plain(5000), Headroom::new(16)).expect("fits");
-    for step in plan.steps() {
-        if let Step::Data(slot) = step {
-            let good = slot.response(7, true);
-            let bad = slot.response(7, false);
-            assert_eq!(good[..6], bad[..6]);
-            assert_eq!(bad[6..], (-1i16).to_ne_bytes());
-        }
-    }
 }

@@ -17,7 +17,11 @@ pub struct Deadline(Jiffies);
 
 impl Deadline {
     pub fn after(msecs: Msecs) -> Self {
-        Self(msecs.into())
+        Self::after_jiffies(msecs_to_jiffies(msecs))
+    }
+
+    pub fn after_jiffies(ahead: Jiffies) -> Self {
+        Self(ahead)
     }
 
     pub fn passed(&self) -> bool {

@@ -59,7 +59,7 @@ impl Incoming {
     ) -> Result<Round, Fault> {
         let chains = limit.min(self.ring.unconsumed()? as usize);
         for _ in 0..chains {
-            let [id0, id1, ..] = self.ring.take().0;
+            let [id0, id1, ..] = self.ring.take().bytes();
             self.ring.respond(TxReply([id0, id1, 0, 0]));
         }
         self.shared.tx_position.set(self.ring.position());
