@@ -5,6 +5,7 @@ from rig import driver
 from rig.checks import Failed
 from rig.checks import run as command
 from rig.peer import ERROR, OKAY, Peer, multicast
+from rig.trace import Losses
 from rig.wire import Wire
 
 LIMIT = 120
@@ -51,6 +52,9 @@ def forwarded(t, peer, outside):
     t.check("forwarded: others do not", not passes(peer, outside, OTHER))
     if t.driver == "rust":
         t.equal("what is filtered is counted", peer.counter("guest_rx_multicast_filtered") - counted, 1)
+        with Losses() as losses:
+            passes(peer, outside, OTHER)
+            t.check("and lost by the filter", "TAP_TXFILTER" in losses.reasons(), losses.reasons())
     t.check("forwarded: a broadcast arrives", passes(peer, outside, BROADCAST))
     t.equal("a group that was never named is taken back", peer.multicast_delete(OTHER), OKAY)
     t.equal("the group is taken back", peer.multicast_delete(WANTED), OKAY)

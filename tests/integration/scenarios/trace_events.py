@@ -9,7 +9,7 @@ from pathlib import Path
 from rig import driver, guest, vif
 from rig.checks import run as command
 from rig.frontend import NAME, Frontend, Rings
-from rig.trace import Trace
+from rig.trace import Losses
 from rig.traffic import ping, rain
 
 LIMIT = 150
@@ -23,11 +23,6 @@ RATE = 400
 # Flags of requests, and where the test keeps its frame: behind the slots of the ring page.
 CSUM_BLANK, DATA_VALIDATED, EXTRA_INFO = 1, 2, 8
 FRAME = 3200
-
-
-def reasons(trace):
-    """Why packets were dropped, as far as it is recorded."""
-    return {text.rpartition("reason: ")[2] for text in trace.seen("kfree_skb")}
 
 
 def flows(t, trace):
@@ -47,10 +42,10 @@ def flows(t, trace):
     with rain(link.address, per_second=RATE):
         t.eventually("expire", 15, lambda: trace.seen("netback_expire"))
         t.check("of which packet", re.fullmatch(rf"dev={link.name} queue=0 len=\d+", trace.seen("netback_expire")[0]))
-        t.eventually("expired packets are dropped because the ring is full", 5, lambda: "FULL_RING" in reasons(trace))
+        t.eventually("expired packets are dropped because the ring is full", 5, lambda: "FULL_RING" in trace.reasons())
         t.eventually("stall", 10, lambda: trace.seen("netback_stall"))
         t.check("of which queue", re.fullmatch(rf"dev={link.name} queue=0 slots=\d+", trace.seen("netback_stall")[0]))
-        t.eventually("what waited then is purged", 3, lambda: "QUEUE_PURGE" in reasons(trace) and reasons(trace))
+        t.eventually("what waited then is purged", 3, lambda: "QUEUE_PURGE" in trace.reasons() and trace.reasons())
     link.guest.unpause()
     t.eventually("recover", 10, lambda: trace.seen("netback_recover") == [f"dev={link.name} queue=0"])
     link.wait_connected()
@@ -87,7 +82,7 @@ def bad_packets(t, trace):
     def expect(what, reason, *slots):
         trace.clear()
         send(*slots)
-        t.eventually(f"{what}: {reason}", 5, lambda: reasons(trace) == {reason})
+        t.eventually(f"{what}: {reason}", 5, lambda: trace.reasons() == {reason})
         t.equal("answered", struct.unpack_from("=I", page, 8)[0], sent)
 
     expect("an unknown protocol is nobody's", "UNHANDLED_PROTO", request(own, 0))
@@ -105,7 +100,7 @@ def run(t):
     driver.unload("rust")
     driver.unload("c")
     driver.load("rust", f"rx_drain_timeout_msecs={DRAIN}", f"rx_stall_timeout_msecs={STALL}")
-    with Trace(OURS, "skb/kfree_skb") as trace:
+    with Losses(OURS) as trace:
         flows(t, trace)
         time.sleep(0.2)
         bad_packets(t, trace)

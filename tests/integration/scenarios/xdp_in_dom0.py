@@ -7,6 +7,7 @@ import subprocess
 from rig import driver, frames
 from rig.checks import Failed
 from rig.peer import BLANK, HOST_MAC, OKAY, VALIDATED, Peer, gso
+from rig.trace import Losses
 from rig.traffic import TRAFFIC
 
 LIMIT = 90
@@ -45,11 +46,12 @@ def run(t):
                 before = peer.counter(COUNTER)
                 large = frames.tcp((peer.mac, HOST_MAC), addresses, (1000, 2000), bytes(2 * SEGMENT), blank=True)
                 small = frames.ethernet(HOST_MAC, peer.mac, 0x88B5, bytes(100))
-                with returning(peer.name):
+                with Losses() as losses, returning(peer.name):
                     t.equal(f"{name}, {takes}: sent",
                             peer.send(0, large, extras=[gso(SEGMENT, kind)], flags=BLANK | VALIDATED), [OKAY])
                     t.equal(f"{name}, {takes}: sent without segments", peer.send(0, small), [OKAY])
                     came = peer.receive(0, count=1 + takes)
+                    t.equal(f"{name}, {takes}: lost as too big", "PKT_TOO_BIG" in losses.reasons(), not takes)
                 wanted = [(len(large), (SEGMENT, kind))] * takes + [(len(small), None)]
                 t.equal(f"{name}, {takes}: came back, with their segments",
                         [(len(packet.data), packet.gso) for packet in came], wanted)

@@ -39,6 +39,17 @@ class Trace:
         return [found[1] for found in (re.search(rf": {event}: (.*)", line) for line in lines) if found]
 
 
+class Losses(Trace):
+    """Records why the kernel drops packets while it is open."""
+
+    def __init__(self, *others):
+        super().__init__("skb/kfree_skb", *others)
+
+    def reasons(self):
+        """The names of the reasons so far."""
+        return {text.rpartition("reason: ")[2] for text in self.seen("kfree_skb")}
+
+
 class Stopwatch:
     """Measures how long calls of kernel functions take while it is open (stock kernel). A call within another
     is part of that."""
