@@ -26,7 +26,7 @@ class Boot:
     def __init__(self, shape, cases, arguments, profile):
         self._shape, self._profile = shape, profile
         self._log = LOG.format(shape.name)
-        self._files = arguments.file
+        self._files, self._instruction_time = arguments.file, arguments.instruction_time
         self._job = {"driver": "rust", "long": False, "scenarios": ["bench"], "options": {
             "backend": shape.backend, "vcpus": shape.vcpus, "queues": shape.queues, "vifs": shape.vifs, "cases": cases,
             "pairs": arguments.pairs, "seconds": arguments.seconds, "symbols": bool(profile)}}
@@ -37,7 +37,8 @@ class Boot:
         with tempfile.TemporaryDirectory(prefix="bench.", dir="/xnb/cache/run") as folder:
             instructions = Instructions(folder)
             with Machine(Kernel("stock"), self._job, files=self._files, log=self._log,
-                         dom0_vcpus=self._shape.dom0_vcpus, qemu_options=instructions.options) as machine:
+                         dom0_vcpus=self._shape.dom0_vcpus, qemu_options=instructions.options,
+                         instruction_time=self._instruction_time) as machine:
                 for report in machine.events():
                     if report["event"] == "result":
                         wrong = [] if report["ok"] else [report["check"], report["detail"], *report["kernel"]]
@@ -74,6 +75,7 @@ def main():
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--instruction-time", action="store_true")
     parser.add_argument("--profile")
     parser.add_argument("cases", nargs="*")
     arguments = parser.parse_args()
