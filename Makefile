@@ -61,7 +61,7 @@ conformance: ## what an outsider sees, compared with the C driver: T="RECORD..."
 
 ##@ Speed
 
-bench: ## both drivers side by side: T="CASE..." for some, LONG=1 for the whole matrix, ICOUNT=1
+bench: ## both drivers side by side: T="CASE..." for some, LONG=1 for the whole matrix, ICOUNT=1 in instruction time
 	@scripts/bench $(if $(LONG),--long) $(if $(ICOUNT),--instruction-time) \
 		$(if $(PROFILE),--profile "$(PROFILE)") $(foreach case,$(T),'$(case)')
 

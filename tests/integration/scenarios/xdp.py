@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """An XDP program in a guest is attached and detached under way; frames of one slot pass, others are not made."""
 
-import re
 import time
 
 from rig import driver, guest, vif
@@ -29,12 +28,6 @@ def all_sizes(t, what, link):
     lost = [size for size in SIZES if ping(link.address, count=2, size=size - HEADERS, interval="0.02",
                                            extra=("-M", "do"))[1] != 2]
     t.equal(f"{what}: frames of {SIZES[0]} to {SIZES[-1]} bytes that did not come back", lost, [])
-
-
-def segmentation(name):
-    """Whether segmentation is left to the guest."""
-    shown = command("ethtool", "-k", name)
-    return re.search(r"^tcp-segmentation-offload: (\w+)", shown, re.M)[1] == "on"
 
 
 class Program:
@@ -67,16 +60,16 @@ def in_guest(t):
     name = link.configure(mtu=MTU)
     command("ping", "-c", 1, "-W", 5, link.address)
     all_sizes(t, "before", link)
-    t.check("before: segmentation is left to the guest", segmentation(link.name))
+    t.check("before: segmentation is left to the guest", vif.segmentation(link.name))
     for turn in ("first", "second"):
         with Program(this, name, "pass"):
             connected(t, f"{turn} program attached", link)
-            t.check(f"{turn} program attached: segmentation is not left to the guest", not segmentation(link.name))
+            t.check(f"{turn} program attached: segmentation is not left to the guest", not vif.segmentation(link.name))
             all_sizes(t, f"{turn} program attached", link)
             t.at_least(f"{turn} program attached: bulk to the guest", iperf(this, link, 1), 1, "Mbit/s")
             t.equal(f"{turn} program attached: TCP streams that did not arrive whole", transfer(this, link.address), [])
         connected(t, f"{turn} program detached", link)
-        t.eventually(f"{turn} program detached: segmentation is left to the guest", 5, lambda: segmentation(link.name))
+        t.eventually(f"{turn} program detached: segmentation is left to the guest", 5, lambda: vif.segmentation(link.name))
         all_sizes(t, f"{turn} program detached", link)
     with Program(this, name, "drop"):
         connected(t, "a program that drops", link)
@@ -124,13 +117,13 @@ def from_a_peer(t):
                 peer.wait(8)
                 peer.set_state(4)
             laid_out(t, peer, wire, 0, (60, LARGEST + 1))
-            t.check("a frontend that reconfigures nothing: segmentation is left to it", segmentation(peer.name))
+            t.check("a frontend that reconfigures nothing: segmentation is left to it", vif.segmentation(peer.name))
             for headroom in (256, 1, 455, 0, 256):
                 peer.headroom(headroom)
                 peer.settle(wire)
                 laid_out(t, peer, wire, headroom, (60, LARGEST, LARGEST + 1, 4096 - headroom, 4097 - headroom, 9014))
                 t.eventually(f"headroom {headroom}: segmentation is left to the guest or not", 5,
-                             lambda: segmentation(peer.name) == (headroom == 0))
+                             lambda: vif.segmentation(peer.name) == (headroom == 0))
             for value in (456, 4096, 65535, 4294967295):
                 peer.headroom(value, 455)
                 peer.settle(wire)
@@ -148,7 +141,7 @@ def from_a_peer(t):
             peer.call("expect", headrooms=[128])
             peer.post(0)
             laid_out(t, peer, wire, 128, (60, 4000))
-            t.check("a new connection begins with its headroom: no segmentation", not segmentation(peer.name))
+            t.check("a new connection begins with its headroom: no segmentation", not vif.segmentation(peer.name))
 
 
 def restless(t):
@@ -167,13 +160,13 @@ def restless(t):
             # How many it takes depends on how many there are in five seconds.
             for pairs in range(1, MOST + 1):
                 change_twice()
-                if 2 * pairs > ALLOWED and not segmentation(peer.name):
+                if 2 * pairs > ALLOWED and not vif.segmentation(peer.name):
                     break
-            t.check("many changes: segmentation is not left to the guest any more", not segmentation(peer.name))
+            t.check("many changes: segmentation is not left to the guest any more", not vif.segmentation(peer.name))
             laid_out(t, peer, wire, 0, (60, 1514))
             time.sleep(QUIET)
             change_twice()
-        t.eventually("a change after a while: it is again", 5, lambda: segmentation(peer.name))
+        t.eventually("a change after a while: it is again", 5, lambda: vif.segmentation(peer.name))
 
 
 def not_offered(t):

@@ -1,36 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """An XDP program in dom0 sends packets back to their guest, which gets segments to cut only if it takes them."""
 
-import contextlib
-import subprocess
-
 from rig import driver, frames
-from rig.checks import Failed
 from rig.peer import BLANK, HOST_MAC, OKAY, VALIDATED, Peer, gso
 from rig.trace import Losses
-from rig.traffic import TRAFFIC
+from rig.traffic import xdp
 
 LIMIT = 90
 ONLY_WITH = "rust"  # The C driver sends what is larger than the MTU as if it were not.
 KERNEL = "stock"  # The debug kernel runs no such programs.
 SEGMENT = 500
 COUNTER = "guest_rx_unsendable"
-
-
-@contextlib.contextmanager
-def returning(interface):
-    """The program is attached while this is open."""
-    program = subprocess.Popen([TRAFFIC, "xdp", interface, "return"], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        if (said := program.stdout.readline().strip()) != "attached":
-            raise Failed("the program is attached", said)
-        yield
-    finally:
-        program.kill()
-        program.communicate()
-
-
 KINDS = (("IPv4", "feature-gso-tcpv4", 1, ("10.8.0.2", "10.8.0.1")),
          ("IPv6", "feature-gso-tcpv6", 2, ("fd08::2", "fd08::1")))
 
@@ -46,7 +26,7 @@ def run(t):
                 before = peer.counter(COUNTER)
                 large = frames.tcp((peer.mac, HOST_MAC), addresses, (1000, 2000), bytes(2 * SEGMENT), blank=True)
                 small = frames.ethernet(HOST_MAC, peer.mac, 0x88B5, bytes(100))
-                with Losses() as losses, returning(peer.name):
+                with Losses() as losses, xdp(peer.name, "return"):
                     t.equal(f"{name}, {takes}: sent",
                             peer.send(0, large, extras=[gso(SEGMENT, kind)], flags=BLANK | VALIDATED), [OKAY])
                     t.equal(f"{name}, {takes}: sent without segments", peer.send(0, small), [OKAY])

@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import driver, xenstore
+from . import driver, frames, xenstore
 from .checks import Broken, Failed, run, wait_for
 from .frontend import Frontend
 
@@ -340,7 +340,7 @@ class Peer(Frontend):
     def settle(self, wire):
         """Waits until frames from the wire come with the headroom that was asked for last; from then on none may come
         with another. The backend goes on showing that it has answered the first such wish."""
-        frame = bytes.fromhex(self.mac.replace(":", "")) + bytes.fromhex("02000000000288b5") + bytes(46)
+        frame = frames.ethernet(self.mac, HOST_MAC, 0x88B5, bytes(46))
 
         def taken_up():
             wire.send(frame)

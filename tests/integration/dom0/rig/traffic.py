@@ -21,6 +21,20 @@ _IPERF = 5201
 _ETH_P_ALL = 3
 
 
+@contextlib.contextmanager
+def xdp(interface, action):
+    """An XDP program that ends each packet in one way (pass, drop, return) is attached in dom0 while this is open."""
+    program = subprocess.Popen([TRAFFIC, "xdp", interface, action], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        if (said := program.stdout.readline().strip()) != "attached":
+            raise Failed("the program is attached", said)
+        yield
+    finally:
+        program.kill()
+        program.communicate()
+
+
 def ping(address, count=10, size=56, interval="0.1", extra=(), execute=run):
     """Pings from dom0, or from where `execute` runs commands; returns (sent, received)."""
     shown = execute("ping", "-n", "-q", "-c", count, "-i", interval, "-s", size, "-W", "2", *extra, address,

@@ -23,6 +23,11 @@ def bridge():
         run("ip", "link", "set", BRIDGE, "up")
 
 
+def segmentation(name):
+    """Whether segmentation is left to the guest behind the interface of this name."""
+    return re.search(r"^tcp-segmentation-offload: (\w+)", run("ethtool", "-k", name), re.M)[1] == "on"
+
+
 class Vif:
     """An interface of a guest and what dom0 knows about it."""
 
