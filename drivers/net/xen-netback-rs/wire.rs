@@ -185,6 +185,15 @@ pub(crate) fn tx_null_reply() -> TxReply {
     join(0, 1)
 }
 
+/// What an answer becomes when the copy has failed; that to a slot with extra info stays.
+pub(crate) fn tx_failed(reply: TxReply) -> TxReply {
+    let [i0, i1, ..] = reply;
+    if reply == tx_null_reply() {
+        return reply;
+    }
+    tx_reply(u16::from_ne_bytes([i0, i1]), TxStatus::Error)
+}
+
 fn join(id: u16, status: i16) -> TxReply {
     let [i0, i1] = id.to_ne_bytes();
     let [s0, s1] = status.to_ne_bytes();

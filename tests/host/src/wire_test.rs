@@ -43,6 +43,13 @@ fn tx_replies() {
         le([0x34, 0x12, 0xff, 0xff])
     );
     assert_eq!(tx_null_reply(), le([0, 0, 1, 0]));
+    for id in [0, 0x1234] {
+        assert_eq!(
+            tx_failed(tx_reply(id, TxStatus::Okay)),
+            tx_reply(id, TxStatus::Error)
+        );
+    }
+    assert_eq!(tx_failed(tx_null_reply()), tx_null_reply());
 }
 
 #[test]

@@ -44,6 +44,7 @@ use super::{
     parse::{
         self,
         Content,
+        Fatal,
         Packet,
         Parsed,
         Rejected, //
@@ -57,6 +58,8 @@ use crate::{
     params,
     shared::Shared,
     wire::{
+        self,
+        TxReply,
         TxSlot,
         TxStatus, //
     }, //
@@ -69,12 +72,20 @@ const OPS: u16 = 102;
 /// Bytes after which a batch is flushed: about four of the largest packets.
 const BYTES: usize = 224 << 10;
 
-/// A chain of slots that was taken off the ring and is still to be answered.
-struct Chain {
-    /// Where it starts in the inbox.
-    start: usize,
-    parsed: Parsed,
-    status: TxStatus,
+/// What becomes of a request that was taken.
+struct Response {
+    /// What is put into the ring, if the copy succeeds.
+    entry: TxReply,
+    /// The number in the batch of the packet that the request is a part of, if it is copied.
+    packet: Option<u16>,
+}
+
+/// What is next on the ring.
+enum Next {
+    /// A chain of so many slots, which is dealt with.
+    Chain(usize),
+    /// A packet that has to wait for so long, because of the limit on what the guest sends.
+    Limited(Jiffies),
 }
 
 /// What came of a round.
@@ -89,8 +100,10 @@ pub(crate) struct Round {
 
 /// The ring from the guest, and the packets on their way out of it.
 ///
-/// Between two rounds every request that was taken is answered: all of a round's chains are in
-/// `chains` while it lasts, and it ends by answering them.
+/// # Invariants
+///
+/// - `responses` has one entry for every request taken and not answered, in ring order.
+/// - Between two rounds every request that was taken is answered.
 pub(crate) struct Incoming {
     pub(crate) ring: BackRing<netif::Tx>,
     port: Arc<Port>,
@@ -101,11 +114,8 @@ pub(crate) struct Incoming {
     inbox: FixedVec<TxSlot>,
     /// The pieces of the packet that is being prepared.
     segments: FixedVec<Segment>,
-    chains: FixedVec<Chain>,
-    /// The chain's number in `chains` goes with every packet.
-    batch: CopyBatch<Unshared, usize>,
-    /// Packets that came over, until their requests are answered.
-    arrived: FixedVec<(Unshared, Packet)>,
+    batch: CopyBatch<Unshared, Packet>,
+    responses: FixedVec<Response>,
     /// Packets with more data slots than this behind the first are fatal.
     fatal_slots: u32,
 }
@@ -119,7 +129,6 @@ impl Incoming {
         netdev: &netdevice::Registration<Interface>,
     ) -> Result<Self> {
         let slots = ring::slots::<netif::Tx>() as usize;
-        let batch = usize::from(BATCH);
         Ok(Self {
             ring,
             port,
@@ -128,9 +137,8 @@ impl Incoming {
             pools: Pools::new(netdev)?,
             inbox: FixedVec::new(slots)?,
             segments: FixedVec::new(parse::MAX_SEGMENTS)?,
-            chains: FixedVec::new(batch)?,
             batch: CopyBatch::new(domid, BATCH, OPS, BYTES)?,
-            arrived: FixedVec::new(batch)?,
+            responses: FixedVec::new(slots)?,
             fatal_slots: params::FATAL_SKB_SLOTS.get(),
         })
     }
@@ -149,74 +157,95 @@ impl Incoming {
             // Has room for the whole ring.
             let _ = self.inbox.push(self.ring.peek(ahead).bytes());
         }
-        let outcome = self.take_chains(cx, limit);
-        let chains = self.chains.len();
+        let (chains, end) = self.take_chains(cx, limit);
         self.copy();
         self.answer();
         let bytes = self.deliver(cx);
-        outcome.map(|limited| Round {
+        end.map(|limited| Round {
             chains,
             bytes,
             limited,
         })
     }
 
-    /// Parses the inbox into chains, and prepares the copies. Returns how long the next packet has to wait,
-    /// if it has.
+    /// Takes what the inbox has and a batch can hold. Returns the number of chains, and why there is no other one:
+    /// how long the next packet has to wait, if it has.
     fn take_chains(
         &mut self,
         cx: &mut napi::Context<'_>,
         limit: usize,
-    ) -> Result<Option<Jiffies>, Fault> {
+    ) -> (usize, Result<Option<Jiffies>, Fault>) {
+        let mut chains: usize = 0;
         let mut start: usize = 0;
-        while start < self.inbox.len()
-            && self.chains.len() < limit
-            && !self.chains.is_full()
-            && !self.batch.is_full()
-        {
-            let slots = self.inbox.get(start..).unwrap_or_default();
-            let mut chain = Chain {
-                start,
-                parsed: parse::parse(slots, self.fatal_slots)?,
-                status: TxStatus::Error,
-            };
-            if let Content::Packet(packet) = &chain.parsed.content {
-                if let Err(wait) = self.netdev.data().rate.take(packet.len) {
-                    return Ok(Some(wait));
+        let end = loop {
+            if start >= self.inbox.len() || chains >= limit || self.batch.is_full() {
+                break Ok(None);
+            }
+            match self.take_chain(cx, start) {
+                Ok(Next::Chain(slots)) => {
+                    chains = chains.saturating_add(1);
+                    start = start.saturating_add(slots);
                 }
+                Ok(Next::Limited(wait)) => break Ok(Some(wait)),
+                Err(fatal) => break Err(fatal.into()),
             }
-            if self.prepare(cx, start, &chain.parsed) {
-                chain.status = TxStatus::Okay;
-            }
-            start = start.saturating_add(chain.parsed.slots());
-            // Is not full: the loop has asked.
-            let _ = self.chains.push(chain);
-        }
-        Ok(None)
+        };
+        self.inbox.drop_front(start);
+        (chains, end)
     }
 
-    /// Does what one chain asks for: prepares the copy of its packet, or changes the guest's multicast
-    /// addresses. Returns whether that was possible.
-    fn prepare(&mut self, cx: &mut napi::Context<'_>, start: usize, parsed: &Parsed) -> bool {
+    /// Does what the chain asks for that begins at `start` in the inbox, and takes its requests.
+    fn take_chain(&mut self, cx: &mut napi::Context<'_>, start: usize) -> Result<Next, Fatal> {
         let stats = &self.shared.stats;
-        let packet = match &parsed.content {
-            Content::Packet(packet) => packet,
-            Content::Multicast(change) => {
-                let changed = self.netdev.data().filter.change(*change);
-                if changed.is_err() {
-                    stats.tx_multicast_full.add(1);
+        let slots = self.inbox.get(start..).unwrap_or_default();
+        let parsed = parse::parse(slots, self.fatal_slots)?;
+        let (status, packet) = match &parsed.content {
+            Content::Packet(packet) => {
+                if let Err(wait) = self.netdev.data().rate.take(packet.len) {
+                    return Ok(Next::Limited(wait));
                 }
-                return changed.is_ok();
+                match self.prepare(cx, start, &parsed, packet) {
+                    Some(number) => (TxStatus::Okay, Some(number)),
+                    None => {
+                        self.shared.stats.tx_no_memory.add(1);
+                        (TxStatus::Error, None)
+                    }
+                }
             }
+            Content::Multicast(change) => match self.netdev.data().filter.change(*change) {
+                Ok(()) => (TxStatus::Okay, None),
+                Err(_) => {
+                    stats.tx_multicast_full.add(1);
+                    (TxStatus::Error, None)
+                }
+            },
             Content::Rejected(rejected) => {
                 match rejected {
                     Rejected::TooManySlots => stats.tx_too_many_slots.add(1),
                     Rejected::SizeOverflow => stats.tx_size_overflow.add(1),
                     Rejected::Runt => stats.tx_runt.add(1),
                 }
-                return false;
+                (TxStatus::Error, None)
             }
         };
+        let slots = self.inbox.get(start..).unwrap_or_default();
+        for entry in parsed.replies(slots, status) {
+            // There is room for as many responses as the ring has requests.
+            let _ = self.responses.push(Response { entry, packet });
+        }
+        // At most the size of the ring.
+        self.ring.consume(parsed.slots() as u32);
+        Ok(Next::Chain(parsed.slots()))
+    }
+
+    /// Prepares the copy of a packet, if there is memory for it. Returns its number in the batch.
+    fn prepare(
+        &mut self,
+        cx: &mut napi::Context<'_>,
+        start: usize,
+        parsed: &Parsed,
+        packet: &Packet,
+    ) -> Option<u16> {
         let slots = self.inbox.get(start..).unwrap_or_default();
         self.segments.clear();
         parsed.segments(slots).for_each(|segment| {
@@ -228,66 +257,41 @@ impl Incoming {
             });
         });
         let skb = self.pools.allocate(cx, packet.len.into(), &self.segments);
-        let pushed = skb.map(|skb| {
-            let segments = self.segments.iter().copied();
-            self.batch.push(skb, self.chains.len(), segments)
-        });
-        match pushed {
-            Ok(Ok(())) => true,
-            _ => {
-                stats.tx_no_memory.add(1);
-                false
-            }
-        }
+        // CAST: At most `BATCH`.
+        let number = self.batch.len() as u16;
+        let segments = self.segments.iter().copied();
+        self.batch.push(skb.ok()?, *packet, segments).ok()?;
+        Some(number)
     }
 
     /// Copies the packets over.
     fn copy(&mut self) {
-        let stats = &self.shared.stats;
+        if self.batch.is_empty() {
+            return;
+        }
         let calls = self.batch.hypercalls();
-        if !self.batch.is_empty() {
-            trace::copy(
-                &self.netdev,
-                self.shared.index,
-                false,
-                self.batch.len(),
-                self.batch.operations(),
-            );
-        }
-        for copied in self.batch.submit() {
-            let Some(chain) = self.chains.get_mut(copied.meta) else {
-                continue;
-            };
-            match chain.parsed.content {
-                Content::Packet(packet) if !copied.failed => {
-                    // The capacity is that of the batch.
-                    let _ = self.arrived.push((copied.buffer, packet));
-                }
-                _ => {
-                    copied.buffer.drop_any(DropReason::CopyFault);
-                    stats.tx_copy_failed.add(1);
-                    chain.status = TxStatus::Error;
-                }
-            }
-        }
-        stats
+        trace::copy(
+            &self.netdev,
+            self.shared.index,
+            false,
+            self.batch.len(),
+            self.batch.operations(),
+        );
+        self.batch.copy();
+        self.shared
+            .stats
             .tx_copy_calls
             .add(self.batch.hypercalls().wrapping_sub(calls));
     }
 
-    /// Answers all chains. Nothing of the guest's memory is referred to any more.
+    /// Answers all that was taken. Nothing of the guest's memory is referred to any more.
     fn answer(&mut self) {
-        let mut end: usize = 0;
-        for chain in self.chains.drain() {
-            let slots = self.inbox.get(chain.start..).unwrap_or_default();
-            // At most the size of the ring.
-            self.ring.consume(chain.parsed.slots() as u32);
-            for reply in chain.parsed.replies(slots, chain.status) {
-                self.ring.respond(netif::TxReply(reply));
+        for Response { mut entry, packet } in self.responses.drain() {
+            if packet.is_some_and(|packet| self.batch.has_failed(packet.into())) {
+                entry = wire::tx_failed(entry);
             }
-            end = chain.start.saturating_add(chain.parsed.slots());
+            self.ring.respond(netif::TxReply(entry));
         }
-        self.inbox.drop_front(end);
         self.shared.tx_position.set(self.ring.position());
         if self.ring.publish() {
             self.port.notify();
@@ -295,16 +299,22 @@ impl Incoming {
         }
     }
 
-    /// Passes the packets to the stack; returns how many bytes they have.
+    /// Passes the packets that came over to the stack; returns how many bytes they have.
     fn deliver(&mut self, cx: &mut napi::Context<'_>) -> u64 {
         let stats = &self.shared.stats;
         let mut packets: u64 = 0;
         let mut bytes: u64 = 0;
         // Who sends it on takes the number for the flow's: the only queue would make one flow of all.
         let several = self.netdev.real_queues() > 1;
-        let alone = self.arrived.len() == 1;
-        for (skb, packet) in self.arrived.drain() {
-            match offload::describe(cx, skb, &packet, stats) {
+        let alone = self.batch.len() == 1;
+        for copied in self.batch.submit() {
+            let packet = copied.meta;
+            if copied.failed {
+                stats.tx_copy_failed.add(1);
+                copied.buffer.drop_any(DropReason::CopyFault);
+                continue;
+            }
+            match offload::describe(cx, copied.buffer, &packet, stats) {
                 Ok(mut frame) => {
                     if several {
                         frame.record_rx_queue(self.shared.index);
