@@ -65,6 +65,15 @@ const POLL: Msecs = 30;
 /// How long to wait for another attempt to report a fault, in milliseconds.
 const REPORT_PAUSE: Msecs = 10;
 
+/// What came of a turn.
+enum Batch {
+    /// A whole batch was sent, and there may be more.
+    Full,
+    /// Before the batch was full there were no more packets, or no slots for the next one: whoever waits for them
+    /// looks first.
+    Last,
+}
+
 /// What the thread owns of a queue.
 pub(crate) struct Worker {
     outgoing: Outgoing,
@@ -110,10 +119,12 @@ impl Worker {
             task::cond_resched();
             if self.netdev.data().is_faulty() {
                 self.end(thread);
-            } else if let Err(overflow) = self.serve() {
-                self.netdev.data().raise(&self.netdev, overflow.into());
-            } else {
-                self.wait(thread);
+                continue;
+            }
+            match self.serve() {
+                Ok(Batch::Full) => {}
+                Ok(Batch::Last) => self.wait(thread),
+                Err(overflow) => self.netdev.data().raise(&self.netdev, overflow.into()),
             }
         }
     }
@@ -131,23 +142,23 @@ impl Worker {
         self.shared.wait.wait(|| thread.should_stop());
     }
 
-    /// Sends what the ring has slots for, and drops what is too old.
-    fn serve(&mut self) -> Result<(), Overflow> {
-        while !self.netdev.data().is_faulty() {
-            let slots = self.outgoing.ring.unconsumed()?;
-            if self.reception.sees(slots) {
-                self.recover();
-            }
-            if self.reception.stalled_for().is_none() {
-                self.fill(slots);
-            }
-            if self.outgoing.is_empty() {
-                break;
-            }
-            self.flush();
-            task::cond_resched();
+    /// Sends a batch of what the ring has slots for, and drops what is too old.
+    fn serve(&mut self) -> Result<Batch, Overflow> {
+        let slots = self.outgoing.ring.unconsumed()?;
+        if self.reception.sees(slots) {
+            self.recover();
         }
-        Ok(())
+        if self.reception.stalled_for().is_none() {
+            self.fill(slots);
+        }
+        let batch = match self.outgoing.is_full() {
+            true => Batch::Full,
+            false => Batch::Last,
+        };
+        if !self.outgoing.is_empty() {
+            self.flush();
+        }
+        Ok(batch)
     }
 
     /// Adds packets to the batch while they fit into `slots`.
