@@ -285,9 +285,9 @@ impl<B: Buffer, M> CopyBatch<B, M> {
         self.ops.len()
     }
 
-    /// Number of copy hypercalls made.
-    pub fn hypercalls(&self) -> u64 {
-        self.hypercalls
+    /// Number of copy hypercalls made since the last call of this.
+    pub fn take_hypercalls(&mut self) -> u64 {
+        core::mem::take(&mut self.hypercalls)
     }
 
     /// Adds a packet whose bytes go to or come from `segments`, in order, all of which are taken. Gives it

@@ -28,7 +28,7 @@ def packets(t, peer, wire):
     """XSA-39 (CVE-2013-0217): a bad grant in the first slot, in the middle, at the end.
 
     Fails when the memory of a packet whose copy has failed is kept (`forget` in place of `drop_any` in
-    `Incoming::copy`). XSA-362 (CVE-2021-26931), XSA-367 (CVE-2021-28038): what the hypervisor refuses is
+    `Incoming::deliver`). XSA-362 (CVE-2021-26931), XSA-367 (CVE-2021-28038): what the hypervisor refuses is
     ordinary, one by one. Fails when only the result of the whole hypercall is looked at (`issue` marks none)."""
     batch = []
     for place in range(len(SLOTS)):

@@ -16,6 +16,7 @@ NEVER_GRANTED = 60000
 SEGMENT = 1448
 MOST_SLOTS = 19  # Of a packet from the guest.
 BATCH = 8
+OPERATIONS = 102  # Of a hypercall.
 
 
 def from_guest(t, peer, wire):
@@ -83,9 +84,22 @@ def to_guest(t, peer, wire):
     t.equal(f"to the guest, each of {BATCH} packets: wrong", wrong, [])
 
 
+def hypercalls(t, peer, wire):
+    """More operations than a hypercall has, of a ring that is full at once: each hypercall is counted.
+
+    Fails when those are not counted that make room for a packet (`calls` is read after the packets are taken)."""
+    before = peer.counter("guest_tx_copy_calls")
+    sent = [frame(peer, 4 * 100) for _ in range(64)]
+    statuses = peer.send_many(0, [peer.packet(one, [100] * 4) for one in sent])
+    t.equal("64 packets of 4 slots", statuses, [[OKAY] * 4] * 64)
+    t.check("they arrive", [one.data for one in wire.receive(len(sent))] == sent)
+    t.at_least("hypercalls for 256 operations", peer.counter("guest_tx_copy_calls") - before, -(-256 // OPERATIONS))
+
+
 def run(t):
     driver.use(t.driver)
     with Peer() as peer, Wire(peer.name) as wire:
         peer.connect()
         from_guest(t, peer, wire)
         to_guest(t, peer, wire)
+        hypercalls(t, peer, wire)

@@ -93,8 +93,9 @@ impl Outgoing {
         self.batch.operations()
     }
 
-    pub(crate) fn hypercalls(&self) -> u64 {
-        self.batch.hypercalls()
+    /// Copy hypercalls made since the last call.
+    pub(crate) fn take_hypercalls(&mut self) -> u64 {
+        self.batch.take_hypercalls()
     }
 
     /// Executes `plan` for `skb`, which counts for `charge`. The ring must have `plan.slots()`

@@ -65,14 +65,8 @@ const POLL: Msecs = 30;
 /// How long to wait for another attempt to report a fault, in milliseconds.
 const REPORT_PAUSE: Msecs = 10;
 
-/// What came of a turn.
-enum Batch {
-    /// A whole batch was sent, and there may be more.
-    Full,
-    /// Before the batch was full there were no more packets, or no slots for the next one: whoever waits for them
-    /// looks first.
-    Last,
-}
+/// Whether there may be more to send than what a batch could take.
+struct More(bool);
 
 /// What the thread owns of a queue.
 pub(crate) struct Worker {
@@ -118,12 +112,12 @@ impl Worker {
             // Here, because a guest can keep every turn from sleeping.
             task::cond_resched();
             if self.netdev.data().is_faulty() {
-                self.end(thread);
-                continue;
+                return self.end(thread);
             }
             match self.serve() {
-                Ok(Batch::Full) => {}
-                Ok(Batch::Last) => self.wait(thread),
+                Ok(More(true)) => {}
+                // No packets, or no slots for the oldest: to wait is to look first.
+                Ok(More(false)) => self.wait(thread),
                 Err(overflow) => self.netdev.data().raise(&self.netdev, overflow.into()),
             }
         }
@@ -143,7 +137,7 @@ impl Worker {
     }
 
     /// Sends a batch of what the ring has slots for, and drops what is too old.
-    fn serve(&mut self) -> Result<Batch, Overflow> {
+    fn serve(&mut self) -> Result<More, Overflow> {
         let slots = self.outgoing.ring.unconsumed()?;
         if self.reception.sees(slots) {
             self.recover();
@@ -151,14 +145,11 @@ impl Worker {
         if self.reception.stalled_for().is_none() {
             self.fill(slots);
         }
-        let batch = match self.outgoing.is_full() {
-            true => Batch::Full,
-            false => Batch::Last,
-        };
+        let more = More(self.outgoing.is_full());
         if !self.outgoing.is_empty() {
             self.flush();
         }
-        Ok(batch)
+        Ok(more)
     }
 
     /// Adds packets to the batch while they fit into `slots`.
@@ -257,7 +248,6 @@ impl Worker {
     /// Copies the batch to the guest, and ends its packets.
     fn flush(&mut self) {
         let stats = &self.shared.stats;
-        let calls = self.outgoing.hypercalls();
         let mut charge = Charge::default();
         let mut packets: u64 = 0;
         let mut bytes: u64 = 0;
@@ -289,9 +279,7 @@ impl Worker {
         self.release(charge);
         stats.rx_packets.add(packets);
         stats.rx_bytes.add(bytes);
-        stats
-            .rx_copy_calls
-            .add(self.outgoing.hypercalls().wrapping_sub(calls));
+        stats.rx_copy_calls.add(self.outgoing.take_hypercalls());
         let position = self.outgoing.ring.position();
         self.shared.rx_position.set(position);
         self.port.worked();

@@ -76,16 +76,8 @@ const BYTES: usize = 224 << 10;
 struct Response {
     /// What is put into the ring, if the copy succeeds.
     entry: TxReply,
-    /// The number in the batch of the packet that the request is a part of, if it is copied.
+    /// The number in the batch of the packet whose chain the request belongs to, if one is copied.
     packet: Option<u16>,
-}
-
-/// What is next on the ring.
-enum Next {
-    /// A chain of so many slots, which is dealt with.
-    Chain(usize),
-    /// A packet that has to wait for so long, because of the limit on what the guest sends.
-    Limited(Jiffies),
 }
 
 /// What came of a round.
@@ -102,7 +94,8 @@ pub(crate) struct Round {
 ///
 /// # Invariants
 ///
-/// - `responses` has one entry for every request taken and not answered, in ring order.
+/// - `responses` has one entry for every request taken and not answered, in ring order. They are the first ones
+///   in `inbox`.
 /// - Between two rounds every request that was taken is answered.
 pub(crate) struct Incoming {
     pub(crate) ring: BackRing<netif::Tx>,
@@ -157,69 +150,58 @@ impl Incoming {
             // Has room for the whole ring.
             let _ = self.inbox.push(self.ring.peek(ahead).bytes());
         }
-        let (chains, end) = self.take_chains(cx, limit);
+        let taken = self.take_chains(cx, limit);
         self.copy();
         self.answer();
         let bytes = self.deliver(cx);
-        end.map(|limited| Round {
-            chains,
-            bytes,
-            limited,
-        })
+        taken.map(|round| Round { bytes, ..round })
     }
 
-    /// Takes what the inbox has and a batch can hold. Returns the number of chains, and why there is no other one:
-    /// how long the next packet has to wait, if it has.
-    fn take_chains(
-        &mut self,
-        cx: &mut napi::Context<'_>,
-        limit: usize,
-    ) -> (usize, Result<Option<Jiffies>, Fault>) {
-        let mut chains: usize = 0;
-        let mut start: usize = 0;
-        let end = loop {
-            if start >= self.inbox.len() || chains >= limit || self.batch.is_full() {
-                break Ok(None);
-            }
-            match self.take_chain(cx, start) {
-                Ok(Next::Chain(slots)) => {
-                    chains = chains.saturating_add(1);
-                    start = start.saturating_add(slots);
-                }
-                Ok(Next::Limited(wait)) => break Ok(Some(wait)),
-                Err(fatal) => break Err(fatal.into()),
-            }
+    /// Takes what the inbox has and a batch can hold. Nothing of it is passed on yet.
+    fn take_chains(&mut self, cx: &mut napi::Context<'_>, limit: usize) -> Result<Round, Fault> {
+        let mut round = Round {
+            chains: 0,
+            bytes: 0,
+            limited: None,
         };
-        self.inbox.drop_front(start);
-        (chains, end)
+        while self.responses.len() < self.inbox.len()
+            && round.chains < limit
+            && !self.batch.is_full()
+        {
+            round.limited = self.take_chain(cx)?;
+            if round.limited.is_some() {
+                break;
+            }
+            round.chains = round.chains.saturating_add(1);
+        }
+        Ok(round)
     }
 
-    /// Does what the chain asks for that begins at `start` in the inbox, and takes its requests.
-    fn take_chain(&mut self, cx: &mut napi::Context<'_>, start: usize) -> Result<Next, Fatal> {
-        let stats = &self.shared.stats;
+    /// Does what the next chain asks for, and takes its requests, unless it is a packet that has to wait: returns
+    /// how long.
+    fn take_chain(&mut self, cx: &mut napi::Context<'_>) -> Result<Option<Jiffies>, Fatal> {
+        let start = self.responses.len();
         let slots = self.inbox.get(start..).unwrap_or_default();
         let parsed = parse::parse(slots, self.fatal_slots)?;
         let (status, packet) = match &parsed.content {
             Content::Packet(packet) => {
                 if let Err(wait) = self.netdev.data().rate.take(packet.len) {
-                    return Ok(Next::Limited(wait));
+                    return Ok(Some(wait));
                 }
-                match self.prepare(cx, start, &parsed, packet) {
+                match self.prepare(cx, &parsed, packet) {
                     Some(number) => (TxStatus::Okay, Some(number)),
-                    None => {
-                        self.shared.stats.tx_no_memory.add(1);
-                        (TxStatus::Error, None)
-                    }
+                    None => (TxStatus::Error, None),
                 }
             }
             Content::Multicast(change) => match self.netdev.data().filter.change(*change) {
                 Ok(()) => (TxStatus::Okay, None),
                 Err(_) => {
-                    stats.tx_multicast_full.add(1);
+                    self.shared.stats.tx_multicast_full.add(1);
                     (TxStatus::Error, None)
                 }
             },
             Content::Rejected(rejected) => {
+                let stats = &self.shared.stats;
                 match rejected {
                     Rejected::TooManySlots => stats.tx_too_many_slots.add(1),
                     Rejected::SizeOverflow => stats.tx_size_overflow.add(1),
@@ -235,18 +217,17 @@ impl Incoming {
         }
         // At most the size of the ring.
         self.ring.consume(parsed.slots() as u32);
-        Ok(Next::Chain(parsed.slots()))
+        Ok(None)
     }
 
-    /// Prepares the copy of a packet, if there is memory for it. Returns its number in the batch.
+    /// Prepares the copy of the next chain's packet, if there is memory for it. Returns its number in the batch.
     fn prepare(
         &mut self,
         cx: &mut napi::Context<'_>,
-        start: usize,
         parsed: &Parsed,
         packet: &Packet,
     ) -> Option<u16> {
-        let slots = self.inbox.get(start..).unwrap_or_default();
+        let slots = self.inbox.get(self.responses.len()..).unwrap_or_default();
         self.segments.clear();
         parsed.segments(slots).for_each(|segment| {
             // Has room for all of a packet.
@@ -256,12 +237,20 @@ impl Incoming {
                 len: segment.len,
             });
         });
-        let skb = self.pools.allocate(cx, packet.len.into(), &self.segments);
         // CAST: At most `BATCH`.
         let number = self.batch.len() as u16;
-        let segments = self.segments.iter().copied();
-        self.batch.push(skb.ok()?, *packet, segments).ok()?;
-        Some(number)
+        let skb = self.pools.allocate(cx, packet.len.into(), &self.segments);
+        let pushed = skb.map(|skb| {
+            let segments = self.segments.iter().copied();
+            self.batch.push(skb, *packet, segments)
+        });
+        match pushed {
+            Ok(Ok(())) => Some(number),
+            _ => {
+                self.shared.stats.tx_no_memory.add(1);
+                None
+            }
+        }
     }
 
     /// Copies the packets over.
@@ -269,7 +258,6 @@ impl Incoming {
         if self.batch.is_empty() {
             return;
         }
-        let calls = self.batch.hypercalls();
         trace::copy(
             &self.netdev,
             self.shared.index,
@@ -281,11 +269,12 @@ impl Incoming {
         self.shared
             .stats
             .tx_copy_calls
-            .add(self.batch.hypercalls().wrapping_sub(calls));
+            .add(self.batch.take_hypercalls());
     }
 
     /// Answers all that was taken. Nothing of the guest's memory is referred to any more.
     fn answer(&mut self) {
+        self.inbox.drop_front(self.responses.len());
         for Response { mut entry, packet } in self.responses.drain() {
             if packet.is_some_and(|packet| self.batch.has_failed(packet.into())) {
                 entry = wire::tx_failed(entry);

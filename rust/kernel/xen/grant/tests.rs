@@ -122,10 +122,10 @@ mod cases {
         let mut batch = CopyBatch::<Unshared, u32>::new(DOM0, 4, 16, MUCH)?;
         let segments = [from[0].segment(96, 3000), from[1].segment(1000, 3000)];
         assert!(batch.push(skb, 5, segments).is_ok());
-        assert_eq!((batch.len(), batch.hypercalls()), (1, 0));
+        assert_eq!((batch.len(), batch.take_hypercalls()), (1, 0));
         let copied = batch.submit().next().ok_or(ENODATA)?;
         assert_eq!((copied.meta, copied.failed), (5, false));
-        assert_eq!((batch.len(), batch.hypercalls()), (0, 1));
+        assert_eq!((batch.len(), batch.take_hypercalls()), (0, 1));
         let mut bytes = [0; 100];
         for start in (0..6000).step_by(bytes.len()) {
             copied.buffer.copy_bits(start, &mut bytes)?;
@@ -187,7 +187,7 @@ mod cases {
                 }
             });
             assert_eq!((number, wrong, freed), (PACKETS, 0, PACKETS));
-            assert_eq!(batch.hypercalls(), 3);
+            assert_eq!(batch.take_hypercalls(), 3);
         }
 
         Ok(())

@@ -76,7 +76,7 @@ impl<B, M> CopyBatch<B, M> {
         self.packets.len()
     }
 
-    pub fn hypercalls(&self) -> u64 {
+    pub fn take_hypercalls(&mut self) -> u64 {
         0
     }
 
