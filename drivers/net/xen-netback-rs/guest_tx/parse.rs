@@ -125,8 +125,6 @@ pub(crate) struct Segment {
 ///
 /// A packet with more than `fatal_slots` data slots behind the first one is fatal. After an error,
 /// nothing of the chain counts as consumed.
-// Out of line, the loop over chains executes fewer instructions for a small packet.
-#[inline(never)]
 pub(crate) fn parse(slots: &[TxSlot], fatal_slots: u32) -> Result<Parsed, Fatal> {
     let (first, rest) = slots.split_first().ok_or(Fatal::MissingData)?;
     let first = TxRequest::decode(first);
