@@ -87,7 +87,7 @@ def to_guest(t, peer, wire):
 def hypercalls(t, peer, wire):
     """More operations than a hypercall has, of a ring that is full at once: each hypercall is counted.
 
-    Fails when those are not counted that make room for a packet (`calls` is read after the packets are taken)."""
+    Fails when only the last one of a batch is counted (`copy` forgets what `push` has made)."""
     before = peer.counter("guest_tx_copy_calls")
     sent = [frame(peer, 4 * 100) for _ in range(64)]
     statuses = peer.send_many(0, [peer.packet(one, [100] * 4) for one in sent])
